@@ -1,0 +1,110 @@
+// The transformer as straight-line data: steps over slots, the weights they name, and the KV cache's layout.
+// Made by an architecture from Config and Weights; all that a backend ever sees of a model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nibble/core/export.hpp"
+#include "nibble/model/config.hpp"
+#include "nibble/model/weights.hpp"
+
+namespace nibble::inline v0 {
+
+enum class Op : std::uint8_t {
+  embed,  // out[t] = scale * w[token[t]]
+  norm,   // out = RMS-normalise each group of `norm.group` columns of a, times w (the same w for every group)
+  matmul,  // out[t] = w * a[t] + bias, then * scale, then softcap * tanh(. / softcap)
+  rope,    // a rotated in place, head by head, at each token's position (out == a)
+  attend,  // keys and values (b = k|v) appended to the cache, then out = softmax(a k^T) v over what each
+           // token may see
+  gate,    // out = activation(a) * b
+  add,     // out = a + b
+};
+
+// Which rows of a batch a buffer holds. A step from `tokens` to `outputs` rows picks the rows that want
+// logits.
+enum class Rows : std::uint8_t { tokens, outputs };
+
+// A float32 buffer of the plan: (rows, width). Alive from the first step that writes it to the last that
+// reads it.
+struct Extent {
+  Rows rows = Rows::tokens;
+  std::uint32_t width = 0;
+  std::uint32_t first_step = 0;
+  std::uint32_t last_step = 0;
+};
+
+// Columns [offset, offset + width) of a buffer. Fused matrices fill a buffer at once, separate ones a part of
+// it each.
+struct Slot {
+  std::uint32_t buffer = 0;
+  std::uint32_t offset = 0;
+  std::uint32_t width = 0;
+
+  constexpr Slot part(std::uint32_t from, std::uint32_t n) const { return {buffer, offset + from, n}; }
+  friend constexpr bool operator==(const Slot&, const Slot&) = default;
+};
+
+enum class Activation : std::uint8_t { silu, gelu_tanh };
+
+// The numbers of a step; each op reads its own group and ignores the rest.
+struct Args {
+  WeightId bias = no_weight;     // matmul: (rows)
+  float scale = 1.0f;            // embed, matmul; attend: multiplies q k^T
+  float softcap = 0.0f;          // matmul, attend: 0 none
+  float eps = 0.0f;              // norm
+  std::uint32_t group = 0;       // norm: columns normalised together
+  std::uint32_t rope = 0;        // rope: index into Plan::ropes
+  std::uint32_t layer = 0;       // attend: index into Plan::kv
+  std::uint32_t n_heads = 0;     // rope, attend
+  std::uint32_t n_kv_heads = 0;  // attend
+  std::uint32_t head_dim = 0;    // rope, attend
+  std::uint32_t window = 0;      // attend: key allowed iff 0 <= q_pos - k_pos < window; 0: no window
+  Activation activation = Activation::silu;  // gate
+};
+
+struct Step {
+  Op op;
+  Slot out, a, b;
+  WeightId w = no_weight;
+  Args args;
+};
+
+// Which two columns of a head rotate together.
+enum class RopePairs : std::uint8_t { adjacent /* (2j, 2j+1) */, halves /* (j, j + dim/2) */ };
+
+// Angle of pair j at position p: p * inverse_frequency[j] (float32 product); cos and sin are multiplied by
+// `magnitude`.
+struct RopeTable {
+  RopePairs pairs = RopePairs::adjacent;
+  std::vector<float> inverse_frequency;  // (dim / 2)
+  float magnitude = 1.0f;
+};
+
+// One layer's keys and values for one position: n_kv_heads * head_dim of each.
+struct KvLayer {
+  std::uint32_t n_kv_heads = 0;
+  std::uint32_t head_dim = 0;
+  std::uint32_t window = 0;  // 0: keeps all positions
+};
+
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<Extent> buffers;
+  std::vector<KvLayer> kv;
+  std::vector<RopeTable> ropes;
+  Slot logits;  // (outputs, vocab_size)
+  std::uint32_t vocab_size = 0;
+};
+
+// One line a step: "12 matmul  b3[0:512] = blk.0.attn_q.weight * b2".
+NIBBLE_API std::string describe(const Step& step, const Weights& weights);
+
+// The inverse frequencies of a RopeConfig. `divisors` (dim / 2, or empty) are GGUF's rope_freqs tensor and
+// replace the scaling. Formulas: transformers modeling_rope_utils.
+NIBBLE_API RopeTable make_rope(const RopeConfig& config, RopePairs pairs,
+                               const std::vector<float>& divisors = {});
+
+}  // namespace nibble::inline v0

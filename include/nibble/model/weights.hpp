@@ -1,0 +1,75 @@
+// A checkpoint's tensors resolved against an architecture's table: every weight found, typed, shaped, in one
+// naming. Between the file stage and the plan; also the one place where container conventions (row order,
+// norm offset) end.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nibble/core/export.hpp"
+#include "nibble/core/limits.hpp"
+#include "nibble/core/tensor.hpp"
+#include "nibble/file/checkpoint.hpp"
+
+namespace nibble::inline v0 {
+
+using WeightId = std::uint32_t;
+inline constexpr WeightId no_weight = ~0u;
+
+// How rows of q and k lie in a Hugging Face file relative to GGUF (facts of the llama converter): GGUF
+// interleaves the two halves of each head. Loading reorders the former into the latter, so that both give the
+// same bits.
+enum class RowOrder : std::uint8_t { plain, rope_halves };
+
+// One row of an architecture's tensor table. "{L}" in a name stands for the layer number.
+struct TensorRow {
+  std::string_view name;     // GGUF name: "blk.{L}.attn_q.weight"
+  std::string_view hf_name;  // "model.layers.{L}.self_attn.q_proj.weight"; empty: GGUF only
+  std::uint64_t rows = 0;    // 0: a vector of `cols`
+  std::uint64_t cols = 0;
+  bool required = true;
+  RowOrder hf_order = RowOrder::plain;
+  std::uint32_t head_dim = 0;  // of the heads that rope_halves reorders
+  bool at_least_rows = false;  // more rows than asked are padding and are ignored
+};
+
+struct Weight {
+  Tensor tensor;  // named as in GGUF; shape (rows, cols) or (cols)
+  std::shared_ptr<const std::vector<std::byte>>
+      own;  // where the bytes were reordered: what tensor.bytes points into
+};
+
+class NIBBLE_API Weights {
+ public:
+  // Finds every row of `table` (once per layer where it names one) in the checkpoint. Tensors that no row
+  // names are left alone. Errors: missing, shape_mismatch, unsupported (a format this build does not decode,
+  // or a vector that is not F32, F16 or BF16), out_of_memory.
+  static Weights resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
+                         std::uint32_t n_layers);
+
+  const Weight& operator[](WeightId id) const { return weights_[id]; }
+  std::size_t size() const noexcept { return weights_.size(); }
+  // no_weight where the checkpoint lacks it.
+  WeightId find(std::string_view name) const noexcept;
+  // The weight of this name; Error(internal) where the architecture's table does not require it.
+  WeightId get(std::string_view name) const;
+  // A 1-D weight as floats (F32, F16, BF16 decoded).
+  std::vector<float> vector(WeightId id) const;
+
+  const std::vector<std::shared_ptr<const ByteSource>>& files() const noexcept { return files_; }
+
+ private:
+  std::vector<Weight> weights_;
+  std::map<std::string, WeightId, std::less<>> by_name_;
+  std::vector<std::shared_ptr<const ByteSource>> files_;  // keeps the bytes alive
+};
+
+// "blk.{L}.attn_q.weight", 3 -> "blk.3.attn_q.weight"
+NIBBLE_API std::string layer_name(std::string_view pattern, std::uint32_t layer);
+
+}  // namespace nibble::inline v0

@@ -1,0 +1,62 @@
+// Logits to the next token: penalties, temperature and the usual truncations, with a random generator of its
+// own. Last stage before text. Deterministic: the same logits, history, options and seed give the same token
+// everywhere.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "nibble/core/export.hpp"
+
+namespace nibble::inline v0 {
+
+struct SamplerOptions {
+  float temperature = 0.8f;  // 0: greedy (the highest logit, the lowest id among equals)
+  std::uint32_t top_k = 40;  // 0: off
+  float top_p = 0.95f;       // 1: off
+  float min_p = 0.05f;       // 0: off
+  float typical_p = 1.0f;    // 1: off
+  float repetition_penalty =
+      1.0f;                        // 1: off; divides positive logits of seen tokens, multiplies negative ones
+  float presence_penalty = 0.0f;   // subtracted once from each seen token
+  float frequency_penalty = 0.0f;  // subtracted for each occurrence
+  std::uint32_t penalty_window = 64;         // tokens of history that count as seen; 0: none
+  std::map<std::int32_t, float> logit_bias;  // added; -infinity forbids
+  std::uint64_t seed = 0;
+};
+
+struct Sample {
+  std::int32_t token = 0;
+  float logprob = 0;  // natural log of the token's probability under the unmodified logits
+};
+
+class NIBBLE_API Sampler {
+ public:
+  // Errors: invalid_argument (NaN, infinite or out-of-range options; a bias for a token outside the
+  // vocabulary).
+  explicit Sampler(SamplerOptions options, std::uint32_t vocab_size);
+
+  // `logits` (vocab_size), `history` the tokens so far, newest last. Errors: invalid_argument (all logits are
+  // NaN or -infinity, or the extent is wrong).
+  Sample sample(std::span<const float> logits, std::span<const std::int32_t> history);
+
+  const SamplerOptions& options() const noexcept { return options_; }
+
+ private:
+  struct Candidate {
+    float logit;
+    float probability;
+    std::int32_t token;
+  };
+  SamplerOptions options_;
+  std::uint64_t random_[4];
+  std::vector<Candidate> candidates_;  // (vocab_size), reused
+  std::vector<std::uint32_t> counts_;  // (vocab_size), of tokens in the penalty window
+};
+
+// log(softmax(logits))[token], in double. NaN logits count as -infinity.
+NIBBLE_API double log_probability(std::span<const float> logits, std::int32_t token);
+
+}  // namespace nibble::inline v0
