@@ -6,46 +6,26 @@ namespace nibble::inline v0 {
 
 std::string_view to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::io:
-      return "io";
-    case ErrorCode::not_a_file:
-      return "not_a_file";
-    case ErrorCode::bad_magic:
-      return "bad_magic";
-    case ErrorCode::unsupported:
-      return "unsupported";
-    case ErrorCode::truncated:
-      return "truncated";
-    case ErrorCode::malformed:
-      return "malformed";
-    case ErrorCode::duplicate:
-      return "duplicate";
-    case ErrorCode::missing:
-      return "missing";
-    case ErrorCode::wrong_type:
-      return "wrong_type";
-    case ErrorCode::out_of_range:
-      return "out_of_range";
-    case ErrorCode::shape_mismatch:
-      return "shape_mismatch";
-    case ErrorCode::limit:
-      return "limit";
-    case ErrorCode::out_of_memory:
-      return "out_of_memory";
-    case ErrorCode::invalid_argument:
-      return "invalid_argument";
-    case ErrorCode::context_overflow:
-      return "context_overflow";
-    case ErrorCode::cancelled:
-      return "cancelled";
-    case ErrorCode::state_mismatch:
-      return "state_mismatch";
-    case ErrorCode::no_device:
-      return "no_device";
-    case ErrorCode::device_lost:
-      return "device_lost";
-    case ErrorCode::internal:
-      return "internal";
+    case ErrorCode::io: return "io";
+    case ErrorCode::not_a_file: return "not_a_file";
+    case ErrorCode::bad_magic: return "bad_magic";
+    case ErrorCode::unsupported: return "unsupported";
+    case ErrorCode::truncated: return "truncated";
+    case ErrorCode::malformed: return "malformed";
+    case ErrorCode::duplicate: return "duplicate";
+    case ErrorCode::missing: return "missing";
+    case ErrorCode::wrong_type: return "wrong_type";
+    case ErrorCode::out_of_range: return "out_of_range";
+    case ErrorCode::shape_mismatch: return "shape_mismatch";
+    case ErrorCode::limit: return "limit";
+    case ErrorCode::out_of_memory: return "out_of_memory";
+    case ErrorCode::invalid_argument: return "invalid_argument";
+    case ErrorCode::context_overflow: return "context_overflow";
+    case ErrorCode::cancelled: return "cancelled";
+    case ErrorCode::state_mismatch: return "state_mismatch";
+    case ErrorCode::no_device: return "no_device";
+    case ErrorCode::device_lost: return "device_lost";
+    case ErrorCode::internal: return "internal";
   }
   return "unknown";
 }
@@ -74,11 +54,6 @@ std::string compose(const ErrorDetails& d) {
   return line;
 }
 
-const std::string& empty_text() noexcept {
-  static const std::string text;
-  return text;
-}
-
 }  // namespace
 
 // The base class keeps an empty string, which libstdc++ and libc++ share instead of allocating.
@@ -101,16 +76,20 @@ Error Error::out_of_memory() noexcept { return Error(std::shared_ptr<const Messa
 ErrorCode Error::code() const noexcept {
   return message_ ? message_->details.code : ErrorCode::out_of_memory;
 }
-const std::string& Error::source() const noexcept {
-  return message_ ? message_->details.source : empty_text();
+std::string_view Error::source() const noexcept {
+  return message_ ? std::string_view(message_->details.source) : std::string_view();
 }
-const std::string& Error::position() const noexcept {
-  return message_ ? message_->details.position : empty_text();
+std::string_view Error::position() const noexcept {
+  return message_ ? std::string_view(message_->details.position) : std::string_view();
 }
-const std::string& Error::field() const noexcept { return message_ ? message_->details.field : empty_text(); }
-const std::string& Error::found() const noexcept { return message_ ? message_->details.found : empty_text(); }
-const std::string& Error::allowed() const noexcept {
-  return message_ ? message_->details.allowed : empty_text();
+std::string_view Error::field() const noexcept {
+  return message_ ? std::string_view(message_->details.field) : std::string_view();
+}
+std::string_view Error::found() const noexcept {
+  return message_ ? std::string_view(message_->details.found) : std::string_view();
+}
+std::string_view Error::allowed() const noexcept {
+  return message_ ? std::string_view(message_->details.allowed) : std::string_view();
 }
 const char* Error::what() const noexcept { return message_ ? message_->line.c_str() : "out_of_memory"; }
 

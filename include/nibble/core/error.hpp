@@ -63,11 +63,11 @@ class NIBBLE_API Error : public std::runtime_error {
   static Error out_of_memory() noexcept;
 
   ErrorCode code() const noexcept;
-  const std::string& source() const noexcept;
-  const std::string& position() const noexcept;
-  const std::string& field() const noexcept;
-  const std::string& found() const noexcept;
-  const std::string& allowed() const noexcept;
+  std::string_view source() const noexcept;
+  std::string_view position() const noexcept;
+  std::string_view field() const noexcept;
+  std::string_view found() const noexcept;
+  std::string_view allowed() const noexcept;
   // One line: "<source>: <code> at <position>: <field>: found <found>, allowed <allowed>".
   const char* what() const noexcept override;
 
