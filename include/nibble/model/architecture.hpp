@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "nibble/core/limits.hpp"
 #include "nibble/file/checkpoint.hpp"
 #include "nibble/model/config.hpp"
 #include "nibble/model/plan.hpp"
@@ -18,7 +17,7 @@ namespace nibble::inline v0 {
 struct Architecture {
   std::string_view name;                       // GGUF's general.architecture
   std::span<const std::string_view> hf_names;  // config.json's architectures[0]
-  Config (*config)(const Checkpoint& checkpoint);
+  Config (*config)(const ConfigReader& read);
   std::vector<TensorRow> (*tensors)(const Config& config);
   Plan (*plan)(const Config& config, const Weights& weights);
 };
@@ -35,10 +34,5 @@ NIBBLE_API std::span<const Architecture* const> architectures() noexcept;
 // The architecture a checkpoint names. Errors: missing, wrong_type; unsupported with the list of those that
 // work.
 NIBBLE_API const Architecture& find_architecture(const Checkpoint& checkpoint);
-
-// Checks what holds for every architecture: no zero extent, KV heads divide heads, rope dims even and within
-// the head, finite positive base, factor and eps, counts within the limits. Errors: out_of_range, limit,
-// positioned by the key.
-NIBBLE_API void check_config(const Config& config, const Checkpoint& checkpoint, const Limits& limits);
 
 }  // namespace nibble::inline v0

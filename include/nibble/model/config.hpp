@@ -1,10 +1,15 @@
-// A model's hyperparameters, read from either container's metadata by its architecture and checked once.
-// Start of the model stage.
+// A model's hyperparameters, and how an architecture reads them from either container's metadata, checked as
+// they are read. Start of the model stage.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
+
+#include "nibble/core/export.hpp"
+#include "nibble/core/limits.hpp"
+#include "nibble/file/checkpoint.hpp"
 
 namespace nibble::inline v0 {
 
@@ -35,6 +40,44 @@ struct Config {
   std::uint32_t window = 0;          // keys a query sees, itself included; 0: all
   double norm_eps = 0;
   RopeConfig rope;
+};
+
+// One hyperparameter's two names: GGUF's (without the architecture's prefix) and config.json's.
+struct Key {
+  std::string_view gguf;
+  std::string_view hf;
+};
+
+// Metadata as an architecture asks for it. Every method throws Error at the key it was asked for: missing,
+// wrong_type, out_of_range (zero, negative, not finite), limit.
+class NIBBLE_API ConfigReader {
+ public:
+  ConfigReader(const Checkpoint& checkpoint, std::string_view architecture, const Limits& limits)
+      : checkpoint_(checkpoint), architecture_(architecture), limits_(limits) {}
+
+  // The keys that all architectures share, read and checked against each other; what only some have is left
+  // at its default. Errors: also out_of_range where KV heads do not divide heads, or rope dims are odd or
+  // exceed the head.
+  Config common() const;
+
+  bool is_gguf() const noexcept { return checkpoint_.container == Container::gguf; }
+  bool has(Key key) const;
+  std::uint32_t positive(Key key) const;
+  std::uint32_t positive(Key key, std::uint32_t absent) const;
+  std::uint32_t count(Key key, std::uint32_t absent) const;  // zero allowed
+  double positive_number(Key key) const;
+  double positive_number(Key key, double absent) const;
+  std::string text(Key key, std::string_view absent) const;
+  // An Error at the key, or naming it where it is absent.
+  Error error(ErrorCode code, Key key, std::string found, std::string allowed) const;
+
+ private:
+  std::string name(Key key) const;
+  void read_rope(Config& config) const;
+
+  const Checkpoint& checkpoint_;
+  std::string architecture_;
+  const Limits& limits_;
 };
 
 }  // namespace nibble::inline v0

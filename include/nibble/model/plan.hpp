@@ -102,9 +102,11 @@ struct Plan {
 // One line a step: "12 matmul  b3[0:512] = blk.0.attn_q.weight * b2".
 NIBBLE_API std::string describe(const Step& step, const Weights& weights);
 
-// The inverse frequencies of a RopeConfig. `divisors` (dim / 2, or empty) are GGUF's rope_freqs tensor and
-// replace the scaling. Formulas: transformers modeling_rope_utils.
-NIBBLE_API RopeTable make_rope(const RopeConfig& config, RopePairs pairs,
-                               const std::vector<float>& divisors = {});
+// The inverse frequencies of a RopeConfig. `divisors` names GGUF's rope_freqs tensor (dim / 2), which
+// replaces the scaling, or is no_weight. Formulas: transformers modeling_rope_utils, with llama3's written as
+// divisors so that both containers give the same bits. Errors: out_of_range (a divisor that is zero, negative
+// or not finite).
+NIBBLE_API RopeTable make_rope(const RopeConfig& config, RopePairs pairs, WeightId divisors,
+                               const Weights& weights);
 
 }  // namespace nibble::inline v0

@@ -12,19 +12,24 @@
 #include <vector>
 
 #include "nibble/core/export.hpp"
-#include "nibble/core/limits.hpp"
 #include "nibble/core/tensor.hpp"
 #include "nibble/file/checkpoint.hpp"
+#include "nibble/model/config.hpp"
 
 namespace nibble::inline v0 {
 
 using WeightId = std::uint32_t;
 inline constexpr WeightId no_weight = ~0u;
 
-// How rows of q and k lie in a Hugging Face file relative to GGUF (facts of the llama converter): GGUF
-// interleaves the two halves of each head. Loading reorders the former into the latter, so that both give the
-// same bits.
-enum class RowOrder : std::uint8_t { plain, rope_halves };
+// What sets a tensor apart from a plain required one; combined with |.
+enum TensorTraits : std::uint32_t {
+  optional_tensor = 1,
+  padded_rows = 2,  // more rows than asked are padding, and ignored
+  // The rows of q and k, whose order differs: Hugging Face files keep the two halves of a head apart, GGUF
+  // (of the llama converter) interleaves them. Loading reorders the former into the latter, so that both give
+  // the same bits.
+  rope_rows = 4,
+};
 
 // One row of an architecture's tensor table. "{L}" in a name stands for the layer number.
 struct TensorRow {
@@ -32,10 +37,7 @@ struct TensorRow {
   std::string_view hf_name;  // "model.layers.{L}.self_attn.q_proj.weight"; empty: GGUF only
   std::uint64_t rows = 0;    // 0: a vector of `cols`
   std::uint64_t cols = 0;
-  bool required = true;
-  RowOrder hf_order = RowOrder::plain;
-  std::uint32_t head_dim = 0;  // of the heads that rope_halves reorders
-  bool at_least_rows = false;  // more rows than asked are padding and are ignored
+  std::uint32_t traits = 0;
 };
 
 struct Weight {
@@ -50,7 +52,7 @@ class NIBBLE_API Weights {
   // names are left alone. Errors: missing, shape_mismatch, unsupported (a format this build does not decode,
   // or a vector that is not F32, F16 or BF16), out_of_memory.
   static Weights resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
-                         std::uint32_t n_layers);
+                         const Config& config);
 
   const Weight& operator[](WeightId id) const { return weights_[id]; }
   std::size_t size() const noexcept { return weights_.size(); }
