@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "nibble/file/byte_source.hpp"
-#include "src/file/quoted.hpp"
+#include "src/file/in_quotes.hpp"
 
 namespace nibble::inline v0 {
 
@@ -90,7 +90,7 @@ class Json::Builder {
                  .source = d_.source,
                  .position = at_byte(base_ + at),
                  .field = "JSON",
-                 .found = at == text_.size() ? "the end" : quoted(text_.substr(at, 16)),
+                 .found = at == text_.size() ? "the end" : in_quotes(text_.substr(at, 16)),
                  .allowed = "JSON syntax"});
   }
 
@@ -224,6 +224,8 @@ std::int64_t Json::integer() const {
   return static_cast<std::int64_t>(node.payload);
 }
 
+bool Json::is_above_int64() const noexcept { return document_->nodes[index_].above_int64; }
+
 std::uint64_t Json::count() const {
   expect(Kind::integer, "an integer >= 0");
   const Node& node = document_->nodes[index_];
@@ -279,7 +281,7 @@ std::optional<Json> Json::find(std::string_view key) const {
 
 Json Json::at(std::string_view key) const {
   if (const auto member = find(key)) return *member;
-  throw error(ErrorCode::missing, "nothing named " + quoted(key), quoted(key));
+  throw error(ErrorCode::missing, "nothing named " + in_quotes(key), in_quotes(key));
 }
 
 std::string Json::pointer() const {
@@ -310,7 +312,7 @@ std::string Json::describe() const {
       return node.above_int64 ? std::to_string(node.payload)
                               : std::to_string(static_cast<std::int64_t>(node.payload));
     case Kind::number: return std::to_string(number());
-    case Kind::string: return quoted(string());
+    case Kind::string: return in_quotes(string());
     case Kind::array: return "an array";
     case Kind::object: return "an object";
   }

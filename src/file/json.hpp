@@ -33,6 +33,7 @@ class Json {
   // hold it; both at its JSON pointer.
   bool boolean() const;
   std::int64_t integer() const;
+  bool is_above_int64() const noexcept;  // an integer that only count() returns
   std::uint64_t count() const;
   double number() const;  // an integer serves as well
   std::string_view string() const;

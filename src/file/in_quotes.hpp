@@ -8,6 +8,6 @@
 namespace nibble::inline v0 {
 
 // At most 48 bytes of `text` in quotes; whatever is not printable ASCII becomes \xHH.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace nibble::inline v0

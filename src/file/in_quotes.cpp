@@ -1,10 +1,10 @@
 // Quoting hostile bytes for messages.
 // Private to the file stage.
-#include "src/file/quoted.hpp"
+#include "src/file/in_quotes.hpp"
 
 namespace nibble::inline v0 {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t most = 48;
   constexpr char digits[] = "0123456789abcdef";
   std::string result = "\"";
