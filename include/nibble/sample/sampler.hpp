@@ -22,10 +22,10 @@ struct SamplerOptions {
   float typical_p = 1.0f;    // 1: off
   // 1: off; divides the positive logits of seen tokens and multiplies the negative ones.
   float repetition_penalty = 1.0f;
-  float presence_penalty = 0.0f;             // subtracted once from each seen token
-  float frequency_penalty = 0.0f;            // subtracted for each occurrence
-  std::uint32_t penalty_window = 64;         // tokens of history that count as seen; 0: none
-  std::map<std::int32_t, float> logit_bias;  // added; -infinity forbids
+  float presence_penalty = 0.0f;                  // subtracted once from each seen token
+  float frequency_penalty = 0.0f;                 // subtracted for each occurrence
+  std::uint32_t penalty_window = 64;              // tokens of history that count as seen; 0: none
+  std::map<std::int32_t, float> logit_bias = {};  // added; -infinity forbids
   std::uint64_t seed = 0;
 };
 
