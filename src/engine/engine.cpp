@@ -41,16 +41,13 @@ Sequence::State& Engine::State::own(const Sequence* sequence) const {
   return *sequence->state_;
 }
 
-KvSequence Engine::State::take_sequence() {
+void Engine::State::check_free() const {
   if (n_sequences == settings.options.sequences)
     throw Error({.code = ErrorCode::limit,
                  .source = "engine",
                  .field = "sequences",
                  .found = std::to_string(n_sequences) + " in use",
                  .allowed = std::to_string(settings.options.sequences)});
-  KvSequence kv = cache.make_sequence();
-  ++n_sequences;
-  return kv;
 }
 
 // The part of a backend's name that says how its pages lie: its tiers share that.
@@ -131,8 +128,10 @@ Sequence Engine::make_sequence() const {
   return translate_errors([&] {
     auto state = std::make_unique<Sequence::State>();
     const TurnGuard turn(state_->turn);
-    state->kv = state_->take_sequence();
+    state_->check_free();
+    state->kv = state_->cache.make_sequence();
     state->engine = state_;
+    ++state_->n_sequences;
     return Sequence(std::move(state));
   });
 }
@@ -142,11 +141,11 @@ Sequence Engine::fork(const Sequence& sequence) const {
     auto state = std::make_unique<Sequence::State>();
     const TurnGuard turn(state_->turn);
     const Sequence::State& from = state_->own(&sequence);
-    state->kv = state_->take_sequence();
+    state_->check_free();
+    state->kv = state_->cache.fork(from.kv);
     state->engine = state_;
-    Sequence copy(std::move(state));
-    copy.state_->kv = state_->cache.fork(from.kv);
-    return copy;
+    ++state_->n_sequences;
+    return Sequence(std::move(state));
   });
 }
 

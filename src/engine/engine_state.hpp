@@ -39,7 +39,7 @@ struct Engine::State {
   State(const Model& model, const EngineOptions& options);
 
   Sequence::State& own(const Sequence* sequence) const;
-  KvSequence take_sequence();  // counts it; errors: limit
+  void check_free() const;  // errors: limit
   void run(std::span<const StepInput> inputs, std::span<float> rows, const OnLogits& on_logits, bool keep,
            const std::stop_token& stop, const Progress& progress);
   std::vector<std::byte> save(const KvSequence& kv, std::span<const TokenId> tokens,
@@ -55,7 +55,7 @@ struct Engine::State {
   Chunk chunk;
 
  private:
-  friend class Undo;
+  class Undo;
   void check(std::span<const StepInput> inputs) const;
   void fill(std::span<const StepInput> inputs, Piece& next);
   void run_chunk(std::span<const StepInput> inputs, std::span<const std::uint32_t> before,

@@ -39,9 +39,9 @@ void Chunk::clear() noexcept {
 }
 
 // Takes every sequence of a step back to where it was, unless the step is kept.
-class Undo {
+class Engine::State::Undo {
  public:
-  Undo(Engine::State& engine, std::span<const StepInput> inputs) : engine_(engine), inputs_(inputs) {
+  Undo(State& engine, std::span<const StepInput> inputs) : engine_(engine), inputs_(inputs) {
     for (const StepInput& input : inputs) lengths_.push_back(input.sequence->length());
   }
   ~Undo() {
@@ -59,7 +59,7 @@ class Undo {
   void keep() noexcept { lengths_.clear(); }
 
  private:
-  Engine::State& engine_;
+  State& engine_;
   std::span<const StepInput> inputs_;
   std::vector<std::uint32_t> lengths_;
 };
