@@ -11,7 +11,8 @@
 namespace nibble::inline v0 {
 namespace {
 
-constexpr std::size_t plane_size = 32;  // elements
+constexpr std::size_t plane_size = 32;        // elements
+constexpr std::size_t max_block_bytes = 512;  // of any format
 
 // One row's share of the codes of 32 elements, at most 32 bytes, in whole words: low plane, then high plane.
 using Words = std::uint8_t[plane_size];
@@ -174,6 +175,25 @@ void unpack_row_tile(const Format& format, const PackedLayout& layout, const std
   for (std::size_t row = 0; row < n_rows; ++row) {
     unpack_row(format, layout, packed, row, cols, file_rows + row * row_bytes(format, cols));
   }
+}
+
+void decode_packed_row(const Format& format, const PackedLayout& layout, const std::byte* packed,
+                       std::size_t row, std::size_t cols, float* out) noexcept {
+  // One block, or one word of floats, at a time.
+  std::byte bytes[max_block_bytes];
+  if (format.join == nullptr) {
+    return for_each_word(format, layout, cols, [&](std::size_t at, std::size_t word, std::size_t n) {
+      std::memcpy(bytes, packed + word + 4 * row, n);
+      format.decode(bytes, out + at / format.block_bytes, n / format.block_bytes);
+    });
+  }
+  for_each_block(layout, row, cols, [&](const Place& place) {
+    BlockParts parts;
+    unpack_block(format.codes, packed, place, parts);
+    format.join(parts, bytes);
+    format.decode(bytes, out, format.block_size);
+    out += format.block_size;
+  });
 }
 
 }  // namespace nibble::inline v0

@@ -89,4 +89,8 @@ NIBBLE_API void pack_row_tile(const Format& format, const PackedLayout& layout, 
 NIBBLE_API void unpack_row_tile(const Format& format, const PackedLayout& layout, const std::byte* packed,
                                 std::size_t n_rows, std::size_t cols, std::byte* file_rows) noexcept;
 
+// One row of a row tile (0 to layout.rows - 1), decoded as the format's decode() does it: (cols) floats.
+NIBBLE_API void decode_packed_row(const Format& format, const PackedLayout& layout, const std::byte* packed,
+                                  std::size_t row, std::size_t cols, float* out) noexcept;
+
 }  // namespace nibble::inline v0
