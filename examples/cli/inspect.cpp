@@ -31,7 +31,6 @@ struct Arguments {
 // How a model would run here, or why it would not.
 struct Running {
   std::optional<nibble::Model> model;
-  std::unique_ptr<nibble::Backend> backend;
   nibble::EnginePlan plan;
   std::optional<nibble::Error> refusal;
 };
@@ -44,8 +43,6 @@ Running plan_running(const RunOptions& run) {
     running.refusal = error;
     return running;
   }
-  running.backend =
-      nibble::make_backend(run.engine.backend, {.threads = run.engine.threads, .isa = run.engine.isa});
   running.plan = nibble::Engine::plan(*running.model, run.engine);
   return running;
 }
@@ -54,7 +51,7 @@ std::optional<nibble::WeightPlacement> placement(const Running& running, std::st
   if (!running.model) return {};
   const nibble::WeightId id = running.model->weights().find(name);
   if (id == nibble::no_weight) return {};
-  return running.backend->placement(running.model->weights(), id);
+  return running.plan.placements[id];
 }
 
 std::string format_name(nibble::Dtype dtype) {

@@ -27,7 +27,9 @@ void add_commands(CLI::App& app, cli::Action& action) {
 // Help and version go to stdout; anything else is a usage error.
 int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
-  cli::print_error(error.what() + cli::suggestion(app, {argv + 1, argv + argc}));
+  const bool unknown = app.get_subcommands().empty() && argc > 1 && *argv[1] != '-';
+  const std::string message = unknown ? std::string("unknown command ") + argv[1] : error.what();
+  cli::print_error(message + cli::suggestion(app, {argv + 1, argv + argc}));
   cli::print_note("`nibble --help` lists the commands, `nibble COMMAND --help` their options");
   return cli::usage;
 }
