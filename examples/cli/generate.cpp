@@ -137,7 +137,8 @@ void add_generate(CLI::App& app, Action& action) {
       ->type_name("N");
   command.add_option("--stop", arguments->sampling.stop, "Text that ends the generation; may be repeated")
       ->type_name("TEXT")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->take_all();
   command.add_flag("--special", arguments->sampling.parse_special,
                    "Prompt text that spells a special token is that token");
   command.add_flag("--echo", arguments->echo, "Print the prompt in front of its continuation");

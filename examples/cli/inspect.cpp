@@ -60,6 +60,21 @@ std::string format_name(nibble::Dtype dtype) {
                            : "type " + std::to_string(static_cast<std::uint32_t>(dtype));
 }
 
+// What the format packs into on tiers that have kernels for it.
+std::string_view family_name(nibble::Dtype dtype) {
+  const nibble::Format* format = nibble::find_format(dtype);
+  if (format == nullptr) return "-";
+  switch (format->family) {
+    case nibble::Family::codes4: return "codes4";
+    case nibble::Family::codes4_high: return "codes4_high";
+    case nibble::Family::codes2: return "codes2";
+    case nibble::Family::codes8: return "codes8";
+    case nibble::Family::float16: return "float16";
+    case nibble::Family::float32: return "float32";
+  }
+  return "-";
+}
+
 // Arrays keep their first elements unless `full`.
 Json value_json(const nibble::Value& value, bool full) {
   Json out = std::visit([](const auto& held) { return Json(held); }, value);
@@ -110,6 +125,7 @@ Json tensor_json(const nibble::Tensor& tensor, const Running& running) {
   Json out = {{"name", tensor.name},
               {"shape", Json::array()},
               {"format", format_name(tensor.dtype)},
+              {"family", family_name(tensor.dtype)},
               {"bytes", tensor.bytes.size()}};
   for (std::size_t i = 0; i < tensor.shape.rank(); ++i) out["shape"].push_back(tensor.shape[i]);
   if (const auto place = placement(running, tensor.name)) {
@@ -162,8 +178,8 @@ void print_text(const nibble::Checkpoint& checkpoint, const Running& running, bo
   for (const nibble::Tensor* tensor : in_file_order(checkpoint)) {
     std::cout << "  " << std::setw(static_cast<int>(width)) << tensor->name << "  " << std::setw(16)
               << to_string(tensor->shape) << "  " << std::setw(7) << format_name(tensor->dtype) << "  "
-              << std::setw(8) << format_bytes(tensor->bytes.size()) << "  "
-              << placement_text(*tensor, running) << '\n';
+              << std::setw(11) << family_name(tensor->dtype) << "  " << std::setw(8)
+              << format_bytes(tensor->bytes.size()) << "  " << placement_text(*tensor, running) << '\n';
   }
   const Totals totals = totals_of(checkpoint);
   std::cout << "\n"

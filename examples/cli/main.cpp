@@ -13,6 +13,7 @@ namespace {
 
 void add_commands(CLI::App& app, cli::Action& action) {
   app.require_subcommand(1);
+  app.option_defaults()->take_last();  // an option given twice means its last value
   app.set_version_flag("--version", "nibble " + std::string(nibble::version));
   cli::add_generate(app, action);
   cli::add_eval(app, action);

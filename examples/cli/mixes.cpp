@@ -34,7 +34,7 @@ struct Mix {
   std::string_view name;
   std::uint32_t file_type;
   std::string_view base;
-  std::array<Rule, 6> rules{};
+  std::array<Rule, 7> rules{};
 };
 
 namespace {
@@ -81,7 +81,8 @@ constexpr Mix mixes[] = {
        {Role::attn_v, "Q4_K"},
        {Role::attn_qkv, "Q4_K"},
        {Role::ffn_down, "Q5_K", Layers::first_sixteenth},
-       {Role::ffn_down, "Q4_K"}}}},
+       {Role::ffn_down, "Q4_K"},
+       {Role::attn_output, "Q4_K"}}}},
     {"Q3_K_L",
      13,
      "Q3_K",
