@@ -20,24 +20,24 @@ namespace nibble::inline v0 {
 
 struct EngineOptions {
   std::string backend = "cpu";
-  std::string isa{};                    // CPU tier; empty: the best this CPU has
+  std::string isa = {};                 // CPU tier; empty: the best this CPU has
   std::uint32_t threads = 0;            // 0: one per CPU the process may use
   std::uint32_t context = 0;            // positions of each sequence; 0: the model's, at most 4096
   std::uint32_t sequences = 1;          // that exist at the same time
   std::uint32_t batch = 512;            // tokens run together at most; longer inputs go in chunks of it
-  std::optional<KvType> kv{};           // empty: F32 for a model whose matrices are all F32, else F16
+  std::optional<KvType> kv = {};        // empty: F32 for a model whose matrices are all F32, else F16
   bool float64 = false;                 // reference backend: accumulate in double
   std::uint64_t memory_budget = ~0ull;  // bytes; a larger plan is refused
-  Watch watch{};                        // of loading; log lines of running go here too
+  Watch watch = {};                     // of loading; log lines of running go here too
 };
 
 // What an Engine takes, exactly, before it is made.
 struct EnginePlan {
-  MemoryUse memory{};
+  MemoryUse memory = {};
   std::uint32_t context = 0;
   std::uint32_t kv_pages = 0;
   KvType kv_type = KvType::F16;
-  std::string backend{};  // "cpu/portable"
+  std::string backend;  // "cpu/portable"
 };
 
 // One sequence of an engine. Move-only; returns its pages when destroyed. Must not outlive its Engine's last
@@ -61,7 +61,7 @@ enum class Outputs : std::uint8_t { none, last, all };  // which of the tokens w
 // Tokens to append to one sequence.
 struct StepInput {
   Sequence* sequence = nullptr;
-  std::span<const TokenId> tokens{};
+  std::span<const TokenId> tokens = {};
   Outputs outputs = Outputs::last;
 };
 

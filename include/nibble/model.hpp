@@ -16,8 +16,8 @@ namespace nibble::inline v0 {
 
 struct ModelOptions {
   LoadMode load = LoadMode::map;
-  Limits limits{};
-  Watch watch{};
+  Limits limits = {};
+  Watch watch = {};
 };
 
 // A cheap handle, safe to copy and to use from any thread.

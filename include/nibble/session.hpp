@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -29,13 +30,13 @@ struct GenerateOptions {
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
   std::uint32_t penalty_window = 64;
-  std::map<std::int32_t, float> logit_bias{};
+  std::map<std::int32_t, float> logit_bias = {};
   std::uint64_t seed = 0;
 
-  std::vector<std::string> stop{};  // texts that end the generation; never handed out
-  bool ignore_end = false;          // go on past end-of-generation tokens
-  bool parse_special = false;       // of the prompt
-  Progress progress{};              // of the prompt
+  std::vector<std::string> stop = {};  // texts that end the generation; never handed out
+  bool ignore_end = false;             // go on past end-of-generation tokens
+  bool parse_special = false;          // of the prompt
+  Progress progress = {};              // of the prompt
 };
 
 enum class StopReason : std::uint8_t { end_token, stop_text, max_tokens, context_full, callback, cancelled };

@@ -22,7 +22,7 @@ namespace nibble::inline v0 {
 
 struct BackendOptions {
   std::uint32_t threads = 0;        // 0: one per CPU the process may use
-  std::string isa{};                // CPU tier by name; empty: the best this CPU has
+  std::string isa = {};             // CPU tier by name; empty: the best this CPU has
   bool float64 = false;             // reference: accumulate in double
   std::uint32_t max_tokens = 512;   // of one batch
   std::uint32_t max_outputs = 512;  // rows of one batch that want logits

@@ -42,11 +42,11 @@ NIBBLE_API std::string_view to_string(ErrorCode code) noexcept;
 // What an Error says; empty fields are left out of the message.
 struct ErrorDetails {
   ErrorCode code = ErrorCode::internal;
-  std::string source{};    // file path, or the object that refused
-  std::string position{};  // at_byte(), at_line() or a JSON pointer
-  std::string field{};     // key, tensor, option
-  std::string found{};     // the offending value
-  std::string allowed{};   // what would have been accepted
+  std::string source = {};    // file path, or the object that refused
+  std::string position = {};  // at_byte(), at_line() or a JSON pointer
+  std::string field = {};     // key, tensor, option
+  std::string found = {};     // the offending value
+  std::string allowed = {};   // what would have been accepted
 };
 
 // "byte 24"

@@ -12,12 +12,12 @@
 namespace nibble::inline v0 {
 
 struct Tensor {
-  std::string name;
+  std::string name = {};
   Dtype dtype = Dtype::F32;
-  Shape shape;
-  std::span<const std::byte> bytes;  // rows() * row bytes; valid as long as what it was read from
-  std::string source;                // the file it lies in, for errors
-  std::uint64_t offset = 0;          // of its first byte in that file, for errors
+  Shape shape = {};
+  std::span<const std::byte> bytes = {};  // rows() * row bytes; valid as long as what it was read from
+  std::string source = {};                // the file it lies in, for errors
+  std::uint64_t offset = 0;               // of its first byte in that file, for errors
 };
 
 }  // namespace nibble::inline v0

@@ -17,9 +17,9 @@ enum class Stage { load, pack, prefill };
 using Progress = std::function<void(Stage stage, std::uint64_t done, std::uint64_t total)>;
 
 struct Watch {
-  Log log{};
-  Progress progress{};
-  std::stop_token stop{};  // requested: the work ends with ErrorCode::cancelled, its object unchanged
+  Log log = {};
+  Progress progress = {};
+  std::stop_token stop = {};  // requested: the work ends with ErrorCode::cancelled, its object unchanged
 };
 
 }  // namespace nibble::inline v0

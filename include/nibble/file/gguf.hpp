@@ -31,11 +31,11 @@ NIBBLE_API Gguf parse_gguf(const ByteSource& source, const Limits& limits = {});
 // A tensor to be written: its bytes are asked for when its turn comes, so that a model never has to be in
 // memory whole.
 struct GgufTensor {
-  std::string name;
+  std::string name = {};
   Dtype dtype = Dtype::F32;
-  Shape shape;
+  Shape shape = {};
   // Fills exactly row_bytes * rows bytes.
-  std::function<void(std::span<std::byte> out)> fill;
+  std::function<void(std::span<std::byte> out)> fill = {};
 };
 
 // Writes version 3 with `general.alignment` 32, to a temporary file beside `path` that replaces it only when

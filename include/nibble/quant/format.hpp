@@ -23,8 +23,8 @@ enum class Family : std::uint8_t {
 // How a block format splits into codes, scales and mins; the formula every packed kernel computes:
 //   scale(g) = d * (has scales ? scale[g] - scale_zero : 1)
 //   min(g)   = has mins ? -m * min[g] : has_m ? +m : 0
-//   value(i) = scale(g) * level(code[i]) + min(g),   g = i / group,   level(c) = levels ? levels[c] : c -
-//   zero
+//   value(i) = scale(g) * level(code[i]) + min(g),   g = i / group
+//   level(c) = levels ? levels[c] : c - zero
 struct CodeLayout {
   std::uint16_t group = 0;              // elements that share a scale; 0: the format has no codes (floats)
   std::uint8_t code_bits = 0;           // 2, 3, 4, 5, 6 or 8 (8: two's complement, zero = 0)

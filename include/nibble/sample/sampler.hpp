@@ -22,8 +22,8 @@ struct SamplerOptions {
       1.0f;                        // 1: off; divides positive logits of seen tokens, multiplies negative ones
   float presence_penalty = 0.0f;   // subtracted once from each seen token
   float frequency_penalty = 0.0f;  // subtracted for each occurrence
-  std::uint32_t penalty_window = 64;           // tokens of history that count as seen; 0: none
-  std::map<std::int32_t, float> logit_bias{};  // added; -infinity forbids
+  std::uint32_t penalty_window = 64;              // tokens of history that count as seen; 0: none
+  std::map<std::int32_t, float> logit_bias = {};  // added; -infinity forbids
   std::uint64_t seed = 0;
 };
 

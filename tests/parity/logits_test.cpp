@@ -1,0 +1,70 @@
+// Every parity model, from both containers and on every CPU backend, against what transformers computed.
+// The whole flow from file to logits; fixtures are described in tests/parity/README.md.
+#include <string>
+
+#include "nibble/nibble.hpp"
+#include "support/catch.hpp"
+#include "support/fixtures.hpp"
+
+using namespace nibble;
+using namespace nibble::test;
+
+namespace {
+
+const std::filesystem::path fixtures = NIBBLE_SOURCE_DIR "/tests/parity/fixtures";
+
+std::filesystem::path gguf_of(const std::filesystem::path& folder) {
+  return exists(folder / "model.gguf") ? folder / "model.gguf" : folder / "model-00001-of-00003.gguf";
+}
+
+std::vector<TokenId> greedy(const Engine& engine, const std::vector<TokenId>& prompt, std::size_t n) {
+  Session session(engine);
+  session.append(prompt);
+  const GenerateOptions options{
+      .max_tokens = static_cast<std::uint32_t>(n), .temperature = 0, .ignore_end = true};
+  std::vector<TokenId> ids;
+  for (const GeneratedToken& t : session.generate("", options).tokens) ids.push_back(t.token);
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
+  const std::string name =
+      GENERATE("llama-gqa-untied", "llama-tied", "llama3-scaled", "llama-linear", "llama-headdim",
+               "llama-bias", "mistral-window", "llama-sharded", "llama-bf16", "llama-f16");
+  const std::string backend = GENERATE("cpu", "reference");
+  const bool hf = GENERATE(false, true);
+  CAPTURE(name, backend, hf);
+
+  const std::filesystem::path folder = fixtures / name;
+  const nlohmann::json expected = read_json(folder / "expected.json");
+  const auto prompt = expected["prompt_ids"].get<std::vector<TokenId>>();
+  const Model model = Model::open(hf ? folder / "hf" : gguf_of(folder));
+  Engine engine(model, {.backend = backend, .threads = 2, .context = 256, .kv = KvType::F32});
+
+  Sequence sequence = engine.make_sequence();
+  const StepInput input{.sequence = &sequence, .tokens = prompt, .outputs = Outputs::all};
+  const std::vector<float> logits = engine.step({&input, 1});
+  CHECK(largest_difference(logits, read_floats(folder / "logits.f32")) <= 1e-4);
+  sequence = Sequence(engine.make_sequence());
+
+  const auto ids = expected["greedy_ids"].get<std::vector<TokenId>>();
+  CHECK(greedy(engine, prompt, ids.size()) == ids);
+}
+
+TEST_CASE("parity: a Hugging Face folder and a GGUF file of the same weights give the same bits") {
+  const std::string name = GENERATE("llama-gqa-untied", "llama3-scaled", "llama-linear", "llama-headdim",
+                                    "llama-bias", "mistral-window", "llama-sharded");
+  CAPTURE(name);
+  const std::filesystem::path folder = fixtures / name;
+  const auto prompt = read_json(folder / "expected.json")["prompt_ids"].get<std::vector<TokenId>>();
+  std::vector<std::vector<float>> logits;
+  for (const auto& path : {folder / "hf", gguf_of(folder)}) {
+    Engine engine(Model::open(path), {.threads = 1, .context = 256});
+    Sequence sequence = engine.make_sequence();
+    const StepInput input{.sequence = &sequence, .tokens = prompt, .outputs = Outputs::all};
+    logits.push_back(engine.step({&input, 1}));
+  }
+  CHECK(logits[0] == logits[1]);
+}
