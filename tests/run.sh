@@ -21,7 +21,7 @@ else
 fi
 
 # shellcheck disable=SC2086
-need $BUILD_PACKAGES catch2 python3-minimal pkg-config
+need $BUILD_PACKAGES catch2 python3 pkg-config
 
 # build PRESET TARGET...: configures and builds build/PRESET.
 build() {

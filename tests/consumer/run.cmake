@@ -5,7 +5,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/../support/run.cmake)
 # Configures, builds and runs the program in a folder of its own.
 function(try_consumer name)
   run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/program -B ${work}/${name} -G ${generator}
-      -DCMAKE_CXX_COMPILER=${compiler} ${ARGN})
+      -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_BUILD_TYPE=Release ${ARGN})
   run(${CMAKE_COMMAND} --build ${work}/${name})
   run(${work}/${name}/consumer ${model})
 endfunction()
@@ -29,7 +29,7 @@ if(way STREQUAL "static")
   run(${work}/through_pkg_config ${model})
 else()
   # Optimised lightly: what is tried here is how the pieces join, not how fast they are.
-  try_consumer(subfolder -DNIBBLE_FOLDER=${source} -DBUILD_SHARED_LIBS=ON -DNIBBLE_INSTALL=ON -DCMAKE_BUILD_TYPE=Release
+  try_consumer(subfolder -DNIBBLE_FOLDER=${source} -DBUILD_SHARED_LIBS=ON -DNIBBLE_INSTALL=ON
                -DCMAKE_CXX_FLAGS_RELEASE=-O1)
   try_installed(installed ${work}/subfolder/nibble)
   file(GLOB_RECURSE library ${work}/prefix/libnibble.so)
