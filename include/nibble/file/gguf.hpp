@@ -24,8 +24,12 @@ struct Gguf {
 };
 
 // Reads one file (one shard of a split model). Types this build has no format for are kept as long as their
-// size is known. Errors: bad_magic, unsupported, truncated, malformed, duplicate, out_of_range, wrong_type,
-// limit; each with the byte offset of the offending field.
+// size is known. Errors, each at the first byte of the field to blame: bad_magic, unsupported (version, value
+// type, array of arrays, tensor type), truncated (at the count, length or tensor offset that asks for more
+// than there is), malformed (key or name, bool, rows that are no whole blocks, unaligned or overlapping
+// tensors), duplicate (at the second key or name), out_of_range (dimensions; at the first one where their
+// product overflows), wrong_type, limit. A metadata entry's position, also in errors about its value, is the
+// first byte of its key.
 NIBBLE_API Gguf parse_gguf(const ByteSource& source, const Limits& limits = {});
 
 // A tensor to be written: its bytes are asked for when its turn comes, so that a model never has to be in

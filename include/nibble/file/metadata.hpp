@@ -63,8 +63,21 @@ class NIBBLE_API Metadata {
   Error error(ErrorCode code, std::string_view key, std::string found, std::string allowed) const;
 
  private:
+  const Entry& require(std::string_view key, std::string_view type) const;
+  template <class T>
+  const T& as(const Entry& entry, std::string_view key) const;
+  template <class T>
+  const T* array(std::string_view key, const T& empty) const;
+
   std::string source_;
   std::map<std::string, Entry, std::less<>> entries_;
+  // What an empty array of another type reads as.
+  struct {
+    std::vector<std::string> texts;
+    std::vector<std::int64_t> integers;
+    std::vector<bool> flags;
+    std::vector<double> numbers;
+  } no_items_;
 };
 
 }  // namespace nibble::inline v0
