@@ -36,11 +36,11 @@ build() {
 fixed_addresses=
 setarch "$(uname -m)" -R true 2>/dev/null && fixed_addresses="setarch $(uname -m) -R"
 
-build asan nibble_sanitized
+build asan tests_unit tests_determinism tests_fuzz-replay
 echo "== asan: unit, determinism and fuzz-replay tests"
 ctest --test-dir build/asan --output-on-failure -L 'unit|determinism|fuzz-replay'
 
-build tsan nibble_threaded
+build tsan test_kernels test_engine test_session test_determinism
 echo "== tsan: the tests that use threads"
 $fixed_addresses ctest --test-dir build/tsan --output-on-failure -R '^(kernels|engine|session|determinism)$'
 
