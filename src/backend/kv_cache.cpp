@@ -14,11 +14,6 @@ namespace {
 
 std::uint64_t pages_for(std::uint64_t positions) { return (positions + kv_page_size - 1) / kv_page_size; }
 
-// The first position that a query at `length` or later can see.
-std::uint32_t first_visible(const KvLayer& layer, std::uint32_t length) {
-  return layer.window == 0 || length < layer.window ? 0 : length - layer.window + 1;
-}
-
 }  // namespace
 
 std::string_view to_string(KvType type) noexcept {
@@ -60,17 +55,17 @@ std::uint64_t kv_page_bytes(std::span<const KvLayer> layers, KvType type) {
   return widest;
 }
 
-// A windowed layer holds the positions [first_visible, length + chunk): at most window - 1 + chunk of them,
-// which touch most pages when they begin as late in a page as the context allows.
+// A windowed layer holds what queries from `length` on see, at most window - 1 + chunk positions, and what
+// those from `keep` on see, at most window - 1 before it; each run may begin at the end of a page.
 std::uint64_t kv_pages_needed(std::span<const KvLayer> layers, std::uint32_t context, std::uint32_t chunk) {
   std::uint64_t total = 0;
   for (const KvLayer& layer : layers) {
-    const std::uint64_t held = std::uint64_t{layer.window} - 1 + std::min(chunk, context);
-    if (layer.window == 0 || held >= context) {
-      total += pages_for(context);
-    } else {
-      total += pages_for(std::min<std::uint64_t>(kv_page_size - 1, context - held) + held);
+    std::uint64_t pages = pages_for(context);
+    if (layer.window != 0) {
+      const std::uint64_t past = std::uint64_t{layer.window} - 1 + kv_page_size - 1;
+      pages = std::min(pages, pages_for(past) + pages_for(past + std::min(chunk, context)));
     }
+    total += pages;
   }
   return total;
 }
@@ -85,7 +80,12 @@ KvSequence KvCache::make_sequence() const {
   return {.length = 0, .pages = std::vector<std::vector<PageId>>(layers_.size())};
 }
 
-std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n) {
+std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n, std::uint32_t keep) {
+  // Page p of a layer is dropped where queries from `length` on do not see it, nor those from `keep` on.
+  const auto is_dropped = [&](const KvLayer& layer, std::size_t p) {
+    const bool kept = p * kv_page_size < keep && p >= first_visible(layer, keep) / kv_page_size;
+    return p < first_visible(layer, sequence.length) / kv_page_size && !kept;
+  };
   const std::size_t first_written = sequence.length / kv_page_size;
   const std::size_t n_pages = pages_for(std::uint64_t{sequence.length} + n);
 
@@ -93,9 +93,8 @@ std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n) {
   std::size_t taken = 0, returned = 0, copied = 0;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     std::vector<PageId>& pages = sequence.pages[i];
-    const std::size_t kept = first_visible(layers_[i], sequence.length) / kv_page_size;
-    for (std::size_t p = 0; p < std::min(kept, pages.size()); ++p)
-      returned += pages[p] != no_page && shares_[pages[p]] == 1;
+    for (std::size_t p = 0; p < pages.size(); ++p)
+      returned += pages[p] != no_page && shares_[pages[p]] == 1 && is_dropped(layers_[i], p);
     const bool shared = first_written < std::min(n_pages, pages.size()) && shares_[pages[first_written]] > 1;
     copied += shared;
     taken += shared + (n_pages > pages.size() ? n_pages - pages.size() : 0);
@@ -113,8 +112,8 @@ std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n) {
 
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     std::vector<PageId>& pages = sequence.pages[i];
-    const std::size_t kept = first_visible(layers_[i], sequence.length) / kv_page_size;
-    for (std::size_t p = 0; p < std::min(kept, pages.size()); ++p) give_back(pages[p]);
+    for (std::size_t p = 0; p < pages.size(); ++p)
+      if (is_dropped(layers_[i], p)) give_back(pages[p]);
   }
   for (std::vector<PageId>& pages : sequence.pages) {
     if (first_written < std::min(n_pages, pages.size()) && shares_[pages[first_written]] > 1) {

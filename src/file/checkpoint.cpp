@@ -122,11 +122,14 @@ class CheckpointOpener {
   }
 
   static std::string shard_suffix(std::uint64_t number, std::uint64_t count) {
-    const auto five_digits = [](std::uint64_t n) {
+    std::string suffix;
+    for (const std::uint64_t n : {number + 1, count}) {
       const std::string digits = std::to_string(n);
-      return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
-    };
-    return "-" + five_digits(number + 1) + "-of-" + five_digits(count) + ".gguf";
+      suffix += suffix.empty() ? "-" : "-of-";
+      suffix.append(digits.size() < 5 ? 5 - digits.size() : 0, '0');
+      suffix += digits;
+    }
+    return suffix + ".gguf";
   }
 
   static void check_equal(const Metadata& metadata, std::string_view key, std::uint64_t expected) {

@@ -1,5 +1,6 @@
 // Decoding, bit for bit: against blocks decoded by another implementation, and against closed forms that are
 // written here from the layouts alone.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 

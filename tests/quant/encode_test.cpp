@@ -1,4 +1,5 @@
 // Encoding: never further off than the reference encoders and plain rounding, and sound on odd input.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,6 @@
 // The table of formats: who is in it, how it is searched, and that blocks come apart and together exactly.
 #include <algorithm>
+#include <cctype>
 
 #include "quant/blocks.hpp"
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // Short floats, all 65,536 of them: exact values, and rounding at and beside every midpoint.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>

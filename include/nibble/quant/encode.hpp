@@ -24,8 +24,8 @@ inline float inverse_or_zero(float value) noexcept {
 template <class Coded>
 constexpr auto code_levels() noexcept {
   constexpr CodeLayout codes = Coded::codes;
-  if constexpr (codes.levels != nullptr) {
-    return TableLevels{codes.levels};
+  if constexpr (HasLevels<Coded>) {
+    return TableLevels{Coded::levels};
   } else if constexpr (codes.code_bits == 8) {
     return WholeLevels{-127, 127};
   } else {
@@ -189,7 +189,7 @@ void encode_power(const float* x, const float* w, BlockParts& parts) noexcept {
     for (unsigned i = 0; i < n; ++i) {
       float nearest = INFINITY;
       for (std::uint8_t c = 0; c < 16; ++c) {
-        const float distance = std::fabs(y[i] - unit * static_cast<float>(Coded::codes.levels[c]));
+        const float distance = std::fabs(y[i] - unit * static_cast<float>(Coded::levels[c]));
         if (distance < nearest) nearest = distance, code[i] = c;
       }
       error += w[i] * nearest * nearest;
