@@ -146,11 +146,13 @@ TEST_CASE("JSON parsing takes memory in proportion to the text") {
   constexpr std::size_t n = 1 << 20;
   for (const std::string_view unit :
        {"[],", "{},", "0,", "\"\",", "[0],", "{\"\":0},", ",", "[", "\\", "\"", ":", "\",,,,\","}) {
-    bounded(std::string("[") + repeat(unit, n) + "0]", parse);
+    std::string text = "[";
+    text += repeat(unit, n);
+    bounded(text += "0]", parse);
   }
   std::string object = "{";
-  for (std::size_t i = 0; i < n; ++i) object += std::string("\"") + std::to_string(i) + "\":0,";
-  bounded(object + "\"\":0}", parse);
+  for (std::size_t i = 0; i < n; ++i) (object += '"').append(std::to_string(i)) += "\":0,";
+  bounded(object += "\"\":0}", parse);
 }
 
 TEST_CASE("safetensors parsing takes memory in proportion to the header") {
