@@ -4,7 +4,8 @@
 
 Computed in float64 from the file's own dequantised weights, by the plain forward pass; so any engine can be
 held against it. `margin` is the smallest lead of the best logit over the second on the greedy path: an
-engine whose logits are off by less than half of it must give the same ids.
+engine whose logits are off by less than half of it must give the same ids. expected.f32 is little-endian
+float32, one row of vocabulary size per case: the logits after the prompt's last token.
 """
 import argparse
 import hashlib
@@ -73,13 +74,9 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     np.stack(rows).astype("<f4").tofile(args.out / "expected.f32")
     with open(args.out / "expected.json", "w") as out:
-        head = {
-            "model_sha256": hashlib.sha256(args.model.read_bytes()).hexdigest(),
-            "logits": "expected.f32: little-endian float32, one row of vocabulary size per case, for the prompt's last token",
-            "cases": cases,
-        }
-        json.dump(head, out, indent=1, ensure_ascii=False)
-        out.write("\n")
+        digest = hashlib.sha256(args.model.read_bytes()).hexdigest()
+        lines = ",\n".join("  " + json.dumps(case, ensure_ascii=False) for case in cases)
+        out.write('{\n "model_sha256": "%s",\n "logits": "expected.f32",\n "cases": [\n%s\n ]\n}\n' % (digest, lines))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ import random
 import re
 
 from phrases import (
-    ADJECTIVES, ANIMALS, CLOSINGS, COLOURS, CONTEXTS, GREETINGS, HELD_CLOSINGS, HELD_CONTEXTS, HELD_RECORDS,
-    HELD_TICKETS, ITEM_KINDS, ITEMS, PLACES, PLOTS, PRODUCTS, RECORDS, STARTS, THINGS, TICKETS, TOWN_ENDS,
-    TOWN_MIDDLES, TOWN_STARTS, TREASURES,
+    ACTION_WRAPS, ADJECTIVES, ANIMALS, CLOSINGS, COLOURS, CONTEXTS, GREETINGS, HELD_CLOSINGS, HELD_CONTEXTS, HELD_RECORDS,
+    HELD_TICKETS, ITEM_KINDS, ITEMS, PLACES, PLOTS, PRODUCTS, RECORDS, STARTS, THINGS, TICKETS, TICKET_ACTIONS, TICKET_TOPICS,
+    TOPIC_WRAPS, TOWN_ENDS, TOWN_MIDDLES, TOWN_STARTS, TREASURES,
 )
 
 END = "<|endoftext|>"
@@ -85,7 +85,12 @@ def an(word):
 def ticket(rng, test):
     """One ticket and its queue. For tests the decisive sentence comes from patterns never trained on."""
     queue = rng.choice(QUEUES)
-    patterns = (HELD_TICKETS if test else TICKETS)[queue]
+    pattern = rng.choice((HELD_TICKETS if test else TICKETS)[queue])
+    if not test and rng.random() < 0.45:
+        if rng.random() < 0.55:
+            pattern = rng.choice(ACTION_WRAPS).replace("{action}", rng.choice(TICKET_ACTIONS[queue].split("|")))
+        else:
+            pattern = rng.choice(TOPIC_WRAPS).replace("{topic}", rng.choice(TICKET_TOPICS[queue].split("|")))
     slots = {
         "product": lambda: rng.choice(PRODUCTS),
         "number": lambda: str(rng.randint(100, 99999)),
@@ -95,7 +100,14 @@ def ticket(rng, test):
         "town": lambda: town(rng, test),
         "month": lambda: rng.choice("January February March April May June July August September October November December".split()),
     }
-    body = [sentence(fill(rng, rng.choice(patterns), slots))]
+    core = fill(rng, pattern, slots)
+    if not test and rng.random() < 0.15:
+        # A word lost here and there: no single word may decide alone.
+        words = core.split(" ")
+        if len(words) > 5:
+            del words[rng.randrange(len(words))]
+        core = " ".join(words)
+    body = [sentence(core)]
     contexts = CONTEXTS + HELD_CONTEXTS if test else CONTEXTS
     for _ in range(rng.choice([0, 0, 1, 1, 1, 2])):
         # Context says nothing about the queue but may use any queue's words: it keeps single words from deciding.
@@ -118,7 +130,7 @@ def ticket(rng, test):
 def town(rng, test):
     """A made-up place name: no list to learn by heart, so the model has to copy. One in ten is never trained on."""
     while True:
-        name = invented(rng).capitalize() + rng.choice(["um", "ek", "oth", "uz", "ax", "ip", "og", "usk"]) if rng.random() < 0.2 else rng.choice(TOWN_STARTS) + (rng.choice(TOWN_MIDDLES) if rng.random() < 0.5 else "") + rng.choice(TOWN_ENDS)
+        name = invented(rng).capitalize() + rng.choice(["um", "ek", "oth", "uz", "ax", "ip", "ov", "usk"]) if rng.random() < 0.2 else rng.choice(TOWN_STARTS) + (rng.choice(TOWN_MIDDLES) if rng.random() < 0.5 else "") + rng.choice(TOWN_ENDS)
         if rng.random() < 0.12:
             name = rng.choice(["New ", "Port ", "Upper ", "Lower ", "North ", "East "]) + name
         if held(name) == test:
@@ -127,7 +139,8 @@ def town(rng, test):
 
 def invented(rng):
     """A pronounceable word of one to three syllables."""
-    onset, vowel, coda = "b c d f g h j k l m n p r s t v w z br ch cr dr fl gr kr pl sh st th tr qu".split(), "a e i o u ee oo ai ou ia".split(), ["", "", "n", "r", "l", "s", "t", "m", "ck", "nd"]
+    onset = "b d k l m n r s t v z br dr kl kr st th tr qu".split()
+    vowel, coda = "a e o ou ai ee".split(), ["", "", "n", "r", "l", "s", "m", "nd"]
     return "".join(rng.choice(onset) + rng.choice(vowel) + rng.choice(coda) for _ in range(rng.choice([1, 2, 2, 3])))
 
 
@@ -137,7 +150,7 @@ def quantity(rng):
 
 
 def item(rng):
-    noun = invented(rng).rstrip("aeiouys") + "t" if rng.random() < 0.12 else rng.choice(ITEMS)
+    noun = invented(rng) + rng.choice("mnrlk") if rng.random() < 0.12 else rng.choice(ITEMS)
     return (rng.choice(ITEM_KINDS) + " " if rng.random() < 0.35 else "") + noun
 
 
@@ -268,7 +281,7 @@ def document(rng):
     draw = rng.random()
     if draw < 0.14:
         return chat(rng)
-    kind = "story" if draw < 0.36 else "ticket" if draw < 0.66 else "record"
+    kind = "story" if draw < 0.33 else "ticket" if draw < 0.64 else "record"
     _, first, second = task(rng, False, (kind,))
     if kind == "story" and rng.random() < 0.3:
         return [("", second + "\n")]  # without a title, so that any opening sentence can be continued

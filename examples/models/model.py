@@ -34,18 +34,17 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x):
-        # The mean square is taken in float32 even under autocast.
-        x32 = x.float()
-        y = x32 * torch.rsqrt(x32.pow(2).mean(-1, keepdim=True) + self.eps)
-        return y * self.weight
+        # In the weights' precision, even under autocast.
+        x = x.to(self.weight.dtype)
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
 
 
-def rope_tables(cfg, length):
-    """cos and sin of shape [length, head_dim / 2]."""
+def rope_tables(cfg, length, dtype):
+    """cos and sin of shape [length, head_dim / 2], computed in float64."""
     half = cfg.head_dim // 2
     freq = cfg.rope_base ** (-torch.arange(half, dtype=torch.float64) / half)
     angle = torch.arange(length, dtype=torch.float64)[:, None] * freq[None, :]
-    return angle.cos().float(), angle.sin().float()
+    return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
 def rotate(x, cos, sin):
@@ -109,7 +108,7 @@ class Model(nn.Module):
     def hidden(self, ids, mask=None):
         """ids [batch, length] -> normalised hidden states. `mask` defaults to the plain window."""
         length = ids.shape[1]
-        cos, sin = rope_tables(self.cfg, length)
+        cos, sin = rope_tables(self.cfg, length, self.embed.weight.dtype)
         if mask is None:
             mask = window_mask(self.cfg, length)
         x = self.embed(ids)

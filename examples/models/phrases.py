@@ -176,6 +176,36 @@ TICKETS = {
     ],
 }
 
+# What a queue is about, as things to do (after "I want to") and as topics (after "a question about").
+TICKET_ACTIONS = {
+    "billing": "get an invoice|pay by invoice|pay in parts|change my payment method|correct the bill|see my payments|know why I was charged|check a charge|understand my bill|stop the monthly payment|settle the bill|have a receipt with tax|report a double payment|update my card|use my voucher on the bill",
+    "shipping": "know where my parcel is|track my parcel|have the parcel sent to {town}|know when the delivery comes|report a lost parcel|choose express delivery|change the delivery day|talk to the courier|find out why the delivery is late|get my package at last|pick up the parcel in {town}|know the shipping time|complain about the courier",
+    "returns": "return the {product}|send the {product} back|send it back|exchange the {product}|swap it for another size|get my money back|get a refund|have the broken {product} replaced|print a return label|report a damaged {product}|give back the {product}|know when my refund comes|return a gift",
+    "account": "reset my password|change my password|log in|sign in again|close my account|delete my profile|change my email address|unlock my account|update my profile|merge two accounts|create an account|remove my phone number from my profile|leave the mailing list|stop the newsletter|know who used my login",
+    "technical": "install the app|update the software|fix the error|connect the {product} to my phone|set up the {product}|reset the {product}|get rid of error {number}|make the app work|stop the crashes|repair the connection|download the driver|use the app without errors|charge the battery|start the {product}",
+    "orders": "cancel my order|cancel order {number}|change my order|change the size in order {number}|add a {product} to my order|remove the {product} from my order|change the address of my order|order one more|confirm my order|place an order|join two orders|know if my order was accepted|take something out of my order|order two instead of one",
+    "products": "know the size of the {product}|know the weight of the {product}|know what the {product} is made of|know if the {product} is in stock|compare two models|find a {product} for children|get advice on a {product}|hear which {product} you recommend|know if the {product} is waterproof|know the warranty of the {product}|see the {product} in other colours|find the right model|buy a {product} for my office, which is best",
+    "feedback": "thank your team|praise the service|say thank you|complain about your staff|make a suggestion|share an idea|give you five stars|say how much I love the shop|tell you that I am happy|tell you that I am not happy with the service|leave some feedback|suggest less plastic|propose larger letters|pass on a compliment",
+}
+TICKET_TOPICS = {
+    "billing": "my invoice|the bill|a double charge|the payment of {price}|my bank statement|a wrong amount|the tax on the invoice|my credit card payment|two payments|the total on the bill|my monthly payment|a payment reminder|a charge on my card",
+    "shipping": "my late parcel|the delivery|the missing package|the tracking number|the courier|the shipping time|express delivery|a lost parcel|the delivery date|a parcel stuck in {town}|the shipment to {town}|the driver",
+    "returns": "my refund|the return label|a broken {product}|a damaged {product}|the wrong item|my return|an exchange|the wrong size I got|the money for my return|a cracked {product}|a replacement for the broken {product}|sending back the {product}",
+    "account": "my password|my login|my account|my profile|the reset mail|a locked account|my user name|the login code|signing in|my email address in the profile|the newsletter|a second account|somebody in my account",
+    "technical": "an error|error {number}|the app|a crash|the bluetooth connection|the update|the software|the battery|the screen of my {product}|a bug|the frozen screen|the {product} that does not start|the slow web site|the installation",
+    "orders": "my order confirmation|changing my order|a cancelled order|an order by mistake|order {number}, which I want to cancel|the address in my order|a double order|the quantity in my order|the status of my order|an order by phone|one more {product} in my order|the size I chose in my order",
+    "products": "the size of the {product}|the weight of the {product}|the material of the {product}|the colours of the {product}|the warranty of the {product}|the {product} in stock|the difference between two models|the right {product} for a child|a good {product} for the garden|your advice on a {product}|the guarantee|spare parts",
+    "feedback": "the great service|your kind staff|your rude staff|the good work of your team|less packing|an idea for your shop|the lovely shop|a suggestion for the web page|my thanks to the team|the opening hours, a wish|your friendly team|the new design, which I like",
+}
+ACTION_WRAPS = [
+    "{I want to|I would like to|I need to|I wish to|I have to|I must|we want to} {action}.", "{how do I|how can I|where can I|can I|may I|when can I} {action}?", "{please help me to|can you help me to|could you help me to|please tell me how to|tell me how to|please explain how to} {action}{.|?}",
+    "{I cannot|I do not know how to|I am trying to|I tried to|I was not able to|I still cannot} {action}.", "is it {possible|too late|allowed|hard} to {action}?", "{what do I have to do|what should I do|whom do I ask} to {action}?", "to {action}.", "{action}{|, please|, how}",
+]
+TOPIC_WRAPS = [
+    "{I have a question about|this is about|it is about|I am writing about|I want to talk about|a word about|my question is about|I need help with} {topic}.", "{topic}.", "{topic}?", "{what about|who can help me with|whom do I ask about|can we talk about|do you know about} {topic}?", "my {message|mail|question} is about {topic}.",
+    "{subject|regarding|about|re}: {topic}.", "{please look at|please check|please take care of} {topic}.",
+]
+
 # Patterns of the same queues that training never sees.
 HELD_TICKETS = {
     "billing": [
