@@ -289,12 +289,12 @@ def document(rng):
 
 
 def heldout(rng, kind, count):
-    cases = []
+    cases = {}
     while len(cases) < count:
         _, first, second = task(rng, True, (kind,))
         prompt, answer = plain(kind, first, second)
-        cases.append({"task": kind, "prompt": prompt, "expected": answer.strip()})
-    return cases
+        cases[prompt] = {"task": kind, "prompt": prompt, "expected": answer.strip()}
+    return list(cases.values())
 
 
 def main():
