@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the two containers into corpus/: small right files that mutations start from."""
+import struct
+from pathlib import Path
+
+corpus = Path(__file__).parent / "corpus"
+
+
+def save(name, seed, data):
+    folder = corpus / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / seed).write_bytes(data)
+
+
+def text(s):
+    s = s.encode() if isinstance(s, str) else s
+    return struct.pack("<Q", len(s)) + s
+
+
+def entry(key, kind, value):
+    return text(key) + struct.pack("<I", kind) + value
+
+
+def array(kind, count, values):
+    return struct.pack("<IQ", kind, count) + values
+
+
+def tensor(name, dims, kind, offset):
+    return text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, offset)
+
+
+def gguf(entries, tensors, data, version=3, alignment=32):
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(entries))
+    head += b"".join(entries) + b"".join(tensors)
+    return head + bytes(-len(head) % alignment if tensors else 0) + bytes(data)
+
+
+scalars = [
+    entry("u8", 0, b"\1"), entry("i8", 1, b"\xff"), entry("u16", 2, b"\2\0"), entry("i16", 3, b"\xfe\xff"),
+    entry("u32", 4, struct.pack("<I", 3)), entry("i32", 5, struct.pack("<i", -3)),
+    entry("f32", 6, struct.pack("<f", 0.5)), entry("bool", 7, b"\1"),
+    entry("general.architecture", 8, text("llama")), entry("u64", 10, b"\xff" * 8),
+    entry("i64", 11, struct.pack("<q", -4)), entry("f64", 12, struct.pack("<d", 0.25)),
+]
+arrays = [
+    entry("strings", 9, array(8, 3, text("a") + text("") + text(b"\xff"))),
+    entry("ints", 9, array(5, 2, struct.pack("<ii", -1, 1))),
+    entry("bools", 9, array(7, 2, b"\0\1")),
+    entry("floats", 9, array(6, 1, struct.pack("<f", 1.5))),
+    entry("longs", 9, array(10, 1, struct.pack("<Q", 7))),
+    entry("none", 9, array(8, 0, b"")),
+]
+save("gguf", "empty", gguf([], [], 0))
+save("gguf", "version2", gguf(scalars[:1], [], 0, version=2))
+save("gguf", "scalars", gguf(scalars, [], 0))
+save("gguf", "arrays", gguf(arrays, [], 0))
+save("gguf", "tensors", gguf(scalars[8:9], [tensor("a", [4, 3], 0, 0), tensor("b", [32], 8, 64),
+                                             tensor("c", [1, 2, 1, 2], 1, 128)], 136))
+save("gguf", "formats", gguf([], [tensor("k", [256], 12, 0), tensor("i8", [5], 24, 160),
+                                  tensor("q4", [32, 2], 2, 192)], 228))
+save("gguf", "aligned", gguf([entry("general.alignment", 4, struct.pack("<I", 8))],
+                             [tensor("a", [2], 0, 8), tensor("b", [2], 0, 0)], 16, alignment=8))
+
+
+def safetensors(header, data):
+    return text(header) + bytes(data)
+
+
+save("safetensors", "empty", safetensors("{}", 0))
+save("safetensors", "one", safetensors('{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}', 16))
+save("safetensors", "metadata", safetensors(
+    '{"__metadata__":{"format":"pt","note":"\\u00e9\\ud83d\\ude00"},'
+    '"b":{"dtype":"BF16","shape":[],"data_offsets":[16,18]},'
+    '"a":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}}   ', 18))
+save("safetensors", "narrow", safetensors(
+    '{"f":{"dtype":"F4","shape":[4],"data_offsets":[0,2]},"e":{"dtype":"U8","shape":[0,7],"data_offsets":[2,2]},'
+    '"g":{"more":[null,true,{"x":-1.5e3}],"dtype":"F8_E4M3","shape":[3],"data_offsets":[2,5]}}', 5))
