@@ -109,7 +109,7 @@ struct KernelTable {
   // The kernel for matrices of this format and shape; null (the function or its result): portable's.
   const MatmulKernel* (*matmul)(const Format&, std::size_t rows, std::size_t cols);
   const AttendKernel* attend;
-  FloatKernels floats;
+  const FloatKernels* floats;  // or null entries of it
 };
 
 }  // namespace nibble::inline v0::cpu

@@ -112,7 +112,7 @@ constexpr cpu::KernelTable toy_table = {
       return format.family == Family::codes4 ? &toy_kernel : nullptr;
     },
     .attend = nullptr,
-    .floats = {}};
+    .floats = nullptr};
 
 // embed from a table and matmul by the same: a tied embedding. (rows, cols), with a norm between.
 ToyPlan tied_plan(const Format& format, std::uint32_t rows, std::uint32_t cols) {
