@@ -56,10 +56,11 @@ class PartialFile {
 
  private:
   Error failure(std::string_view operation) const {
+    const int number = errno;  // before an allocation may change it
     return Error({.code = ErrorCode::io,
                   .source = target_,
                   .field = std::string(operation),
-                  .found = std::generic_category().message(errno)});
+                  .found = std::generic_category().message(number)});
   }
 
   std::string target_;
