@@ -2,6 +2,7 @@
 // The level below Session: batches of tokens from several sequences in, logits out.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,14 +25,15 @@ struct EngineOptions {
   std::uint32_t threads = 0;            // 0: one per CPU the process may use
   std::uint32_t context = 0;            // positions of each sequence; 0: the model's, at most 4096
   std::uint32_t sequences = 1;          // that exist at the same time
-  std::uint32_t batch = 512;            // tokens run together at most; longer inputs go in chunks of it
+  std::uint32_t batch = 512;            // tokens run together at most (65536); longer inputs go in chunks
   std::optional<KvType> kv = {};        // empty: F32 for a model whose matrices are all F32, else F16
   bool float64 = false;                 // reference backend: accumulate in double
   std::uint64_t memory_budget = ~0ull;  // bytes; a larger plan is refused
   Watch watch = {};                     // of loading; log lines of running go here too
 };
 
-// What an Engine takes, exactly, before it is made.
+// What an Engine takes, exactly, before it is made: the memory that grows with model and options. Bookkeeping
+// (page tables, lists of tokens) comes on top, some hundred bytes a page.
 struct EnginePlan {
   MemoryUse memory = {};
   std::uint32_t context = 0;
@@ -51,7 +53,7 @@ class NIBBLE_API Sequence {
 
  private:
   friend class Engine;
-  struct State;
+  struct State;  // null once moved from
   explicit Sequence(std::unique_ptr<State> state) noexcept;
   std::unique_ptr<State> state_;
 };
@@ -65,7 +67,18 @@ struct StepInput {
   Outputs outputs = Outputs::last;
 };
 
-// A cheap handle; all its methods may be called from any thread, one step running at a time.
+// What a saved state held besides the keys and values.
+struct SavedState {
+  std::vector<TokenId> tokens;
+  std::vector<float> logits;  // (vocab_size) after the last token, or empty
+};
+
+// Receives one row of logits (vocab_size): of token number `token` of input number `input`. Must not call the
+// engine.
+using OnLogits = std::function<void(std::size_t input, std::size_t token, std::span<const float> logits)>;
+
+// A cheap handle; all its methods may be called from any thread, one of them running at a time: the others
+// wait.
 class NIBBLE_API Engine {
  public:
   // Errors: unsupported, invalid_argument, limit, no_device, out_of_memory (naming the largest consumers),
@@ -80,35 +93,41 @@ class NIBBLE_API Engine {
   WeightPlacement placement(WeightId id) const;
 
   // Errors: limit (all sequences in use).
-  Sequence make_sequence();
-  // A second sequence with the same past, sharing its pages. Errors as make_sequence, out_of_memory.
-  Sequence fork(const Sequence& sequence);
-  // Forgets all positions from `length` on. False where a sliding window has dropped what is needed to go on
-  // from there.
-  bool rewind(Sequence& sequence, std::uint32_t length);
+  Sequence make_sequence() const;
+  // A second sequence with the same past, sharing its pages. Errors as make_sequence, invalid_argument.
+  Sequence fork(const Sequence& sequence) const;
+  // Forgets all positions from `length` on. False, and nothing happens, where a sliding window has dropped
+  // what is needed to go on from there. Errors: out_of_range (beyond the sequence's length),
+  // invalid_argument.
+  bool rewind(Sequence& sequence, std::uint32_t length) const;
 
   // Appends each input's tokens to its sequence, in chunks of at most options().batch tokens in all, and
   // returns the wanted logits: (wanted rows in order of inputs, vocab_size). Each row's bits depend on its
   // sequence's tokens alone. All or nothing: on an error no sequence has changed. Errors: invalid_argument (a
   // token outside the vocabulary, a sequence twice or of another engine), context_overflow, out_of_memory,
-  // cancelled, device_lost.
+  // cancelled (also while waiting for another step), device_lost.
   std::vector<float> step(std::span<const StepInput> inputs, const std::stop_token& stop = {},
-                          const Progress& progress = {});
-  // The same with rows handed out as chunks finish, where all of them at once would not fit:
-  // on_logits(input, index of the token within it, (vocab_size)).
-  void step(std::span<const StepInput> inputs,
-            const std::function<void(std::size_t input, std::size_t token, std::span<const float> logits)>&
-                on_logits,
-            const std::stop_token& stop = {}, const Progress& progress = {});
+                          const Progress& progress = {}) const;
+  // The same with rows handed out as chunks finish, where all of them at once would not fit.
+  void step(std::span<const StepInput> inputs, const OnLogits& on_logits, const std::stop_token& stop = {},
+            const Progress& progress = {}) const;
+  // What step would hand out, the sequences staying as they are: for scoring texts.
+  void probe(std::span<const StepInput> inputs, const OnLogits& on_logits, const std::stop_token& stop = {},
+             const Progress& progress = {}) const;
 
-  // A sequence's cached past as bytes: version, model fingerprint, KV layout, length, pages, checksum.
-  std::vector<std::byte> save(const Sequence& sequence, std::span<const TokenId> tokens) const;
-  // The reverse, into a new sequence; returns the saved tokens through `tokens`. Errors: state_mismatch
-  // (another model, KV type or version), truncated, malformed (checksum), context_overflow, limit; nothing
-  // has changed.
-  Sequence restore(std::span<const std::byte> state, std::vector<TokenId>& tokens);
+  // A sequence's cached past as bytes: version, model fingerprint, KV layout, length, tokens, logits, the
+  // pages that going on needs, checksum. `tokens` begin with those of the sequence and may go on; `logits`
+  // are those after the last token, or nothing. Errors: invalid_argument.
+  std::vector<std::byte> save(const Sequence& sequence, std::span<const TokenId> tokens,
+                              std::span<const float> logits = {}) const;
+  // The reverse: replaces what `into` holds. Errors: bad_magic, state_mismatch (another version, model,
+  // backend or KV type), truncated, malformed (checksum, contents), context_overflow; each with the offset of
+  // the field, and nothing has changed.
+  SavedState restore(std::span<const std::byte> state, Sequence& into,
+                     std::string_view source = "saved state") const;
 
  private:
+  friend class Sequence;
   struct State;
   std::shared_ptr<State> state_;
 };

@@ -33,7 +33,7 @@ struct GenerateOptions {
   std::map<std::int32_t, float> logit_bias = {};
   std::uint64_t seed = 0;
 
-  std::vector<std::string> stop = {};  // texts that end the generation; never handed out
+  std::vector<std::string> stop = {};  // texts that end the generation, never handed out; see Limits
   bool ignore_end = false;             // go on past end-of-generation tokens
   bool parse_special = false;          // of the prompt
   Progress progress = {};              // of the prompt
@@ -65,28 +65,35 @@ class NIBBLE_API Session {
   // Errors: limit (the engine's sequences are all in use).
   explicit Session(const Engine& engine);
 
-  // Tokenises and evaluates text; the first text of a session gets the model's BOS. Errors: those of
-  // Tokenizer::encode, context_overflow (nothing is cut, nothing has changed), cancelled, out_of_memory.
+  // Tokenises and evaluates text; the first text of a session gets the model's BOS. Appending nothing
+  // evaluates what generate() or rewind() left to do. Errors: those of Tokenizer::encode and Engine::step:
+  // context_overflow (nothing is cut), cancelled, out_of_memory; nothing has changed.
   void append(std::string_view text, bool parse_special = false, const Progress& progress = {});
   void append(std::span<const TokenId> tokens, const Progress& progress = {});
 
-  // Appends `prompt`, then generates. An empty prompt continues. A full context ends the generation with
-  // StopReason::context_full; a cancel() during it with StopReason::cancelled. Errors: those of append and of
-  // Sampler.
+  // Appends `prompt`, then generates. An empty prompt continues. The tokens returned, an end token included,
+  // have joined the session; the last of them is evaluated by the next call. A full context ends the
+  // generation with StopReason::context_full, a cancel() with StopReason::cancelled. Errors: those of append
+  // (as well a cancel() while the prompt is evaluated) and Sampler, invalid_argument and limit (stop texts,
+  // an empty session and prompt): nothing has changed. Should the model fail later, the session keeps what it
+  // has generated so far. An exception from on_text ends the generation in the same way and reaches the
+  // caller.
   Generation generate(std::string_view prompt, const GenerateOptions& options = {},
                       const OnText& on_text = {});
 
-  // The natural-log probability of each of `text`'s tokens after what the session holds; the session is
-  // unchanged.
+  // The natural-log probability of each of `text`'s tokens after what the session holds; in an empty session
+  // after BOS, or but for the first token where the model has none. The session is unchanged. Errors: those
+  // of append.
   std::vector<GeneratedToken> score(std::string_view text);
 
   // Every token of the session so far, prompt and output.
   std::span<const TokenId> tokens() const noexcept;
-  // Logits after the last token (vocab_size); empty before the first.
+  // Logits after the last token (vocab_size); empty before the first, and where the last token is not yet
+  // evaluated: after generate() and rewind().
   std::span<const float> logits() const noexcept;
 
-  // Forgets all tokens from `length` on; evaluates again what a sliding window has dropped. Errors:
-  // out_of_range.
+  // Forgets all tokens from `length` on. The next call evaluates again what that takes: the last token that
+  // is left, and where a sliding window has dropped its past, that too. Errors: out_of_range.
   void rewind(std::uint32_t length);
   // A second session with the same past. Errors: limit, out_of_memory.
   Session fork() const;
@@ -96,8 +103,8 @@ class NIBBLE_API Session {
   void save(const std::filesystem::path& path) const;
   void restore(const std::filesystem::path& path);
 
-  // Ends the running append or generate (ErrorCode::cancelled / StopReason::cancelled) within 50 ms, and none
-  // later.
+  // Ends the running append, generate or score (ErrorCode::cancelled / StopReason::cancelled) within 50 ms,
+  // and none later.
   void cancel() noexcept;
 
  private:

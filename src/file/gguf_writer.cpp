@@ -1,19 +1,15 @@
 // Writing GGUF: everything is checked and laid out first, then written to a temporary file that takes the
 // target's name only when it is complete. For quantize, synth and tests.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <set>
-#include <system_error>
 
 #include "nibble/core/checked.hpp"
 #include "nibble/file/gguf.hpp"
 #include "src/file/element_types.hpp"
 #include "src/file/gguf_types.hpp"
+#include "src/file/partial_file.hpp"
 
 namespace nibble::inline v0 {
 
@@ -21,53 +17,6 @@ namespace {
 
 constexpr std::uint64_t alignment = 32;
 constexpr std::string_view alignment_key = "general.alignment";
-
-// A file under a temporary name beside `target`; gone again unless commit() was reached.
-class PartialFile {
- public:
-  explicit PartialFile(const std::filesystem::path& target)
-      : target_(target.string()), name_(target_ + "." + std::to_string(::getpid()) + ".part") {
-    do {
-      fd_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (fd_ < 0 && errno == EINTR);
-    if (fd_ < 0) throw failure("create");
-  }
-  PartialFile(const PartialFile&) = delete;
-  PartialFile& operator=(const PartialFile&) = delete;
-  ~PartialFile() {
-    if (fd_ >= 0) ::close(fd_);
-    if (!committed_) ::unlink(name_.c_str());
-  }
-
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw failure("write");
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-  }
-
-  void commit() {
-    if (::close(std::exchange(fd_, -1)) != 0) throw failure("close");
-    if (::rename(name_.c_str(), target_.c_str()) != 0) throw failure("rename");
-    committed_ = true;
-  }
-
- private:
-  Error failure(std::string_view operation) const {
-    const int number = errno;  // before an allocation may change it
-    return Error({.code = ErrorCode::io,
-                  .source = target_,
-                  .field = std::string(operation),
-                  .found = std::generic_category().message(number)});
-  }
-
-  std::string target_;
-  std::string name_;
-  int fd_ = -1;
-  bool committed_ = false;
-};
 
 // Little-endian fields, appended.
 class HeaderBytes {

@@ -13,10 +13,10 @@ namespace {
 
 // How much slower each frequency turns in a stretched context: 1 for the fast ones, `factor` for the slow
 // ones, and a smooth change between.
-std::vector<float> llama3_divisors(const RopeConfig& config, const std::vector<double>& inverse) {
+std::vector<float> llama3_divisors(const RopeConfig& config, const std::vector<float>& inverse) {
   std::vector<float> divisors;
-  for (double frequency : inverse) {
-    const double turns = config.original_context * frequency / (2 * std::numbers::pi);
+  for (float frequency : inverse) {
+    const double turns = config.original_context / (2 * std::numbers::pi / frequency);
     double divisor = 1;
     if (turns < config.low_frequency_factor) {
       divisor = config.factor;
@@ -43,9 +43,12 @@ std::string number_text(float value) {
 }  // namespace
 
 RopeTable make_rope(const RopeConfig& config, RopePairs pairs, WeightId divisors, const Weights& weights) {
-  std::vector<double> inverse;
-  for (std::uint32_t j = 0; j < config.dim / 2; ++j)
-    inverse.push_back(std::pow(config.base, -2.0 * j / config.dim));
+  // Rounded to float where transformers and the GGUF converters round, so that all agree on the last bit.
+  std::vector<float> inverse;
+  for (std::uint32_t j = 0; j < config.dim / 2; ++j) {
+    const float exponent = static_cast<float>(2 * j) / static_cast<float>(config.dim);
+    inverse.push_back(1.0f / static_cast<float>(std::pow(config.base, exponent)));
+  }
 
   std::vector<float> divide;
   if (divisors != no_weight) {
@@ -68,7 +71,7 @@ RopeTable make_rope(const RopeConfig& config, RopePairs pairs, WeightId divisors
                    .found = number_text(divide[j]) + " at " + std::to_string(j),
                    .allowed = "finite numbers above 0"});
     }
-    table.inverse_frequency.push_back(static_cast<float>(inverse[j]) / divide[j]);
+    table.inverse_frequency.push_back(inverse[j] / divide[j]);
   }
   return table;
 }

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "nibble/quant/coded.hpp"
+
 namespace nibble::inline v0 {
 namespace {
 
@@ -62,6 +64,7 @@ void join_bytes(const BlockParts& parts, std::byte* bytes) {
 
 template <class F>
 constexpr Format make_format(std::uint32_t number) {
+  if constexpr (!HasLevels<F>) static_assert(F::codes.levels == nullptr, "the table is named `levels`");
   Format format{Dtype{number}, F::name,  F::block_size,    sizeof(typename F::Block),
                 F::family,     F::codes, decode_blocks<F>, encode_blocks<F>,
                 nullptr,       nullptr};

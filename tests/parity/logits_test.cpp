@@ -17,6 +17,12 @@ std::filesystem::path gguf_of(const std::filesystem::path& folder) {
   return exists(folder / "model.gguf") ? folder / "model.gguf" : folder / "model-00001-of-00003.gguf";
 }
 
+std::vector<float> logits_of(Engine& engine, const std::vector<TokenId>& tokens) {
+  Sequence sequence = engine.make_sequence();
+  const StepInput input{.sequence = &sequence, .tokens = tokens, .outputs = Outputs::all};
+  return engine.step({&input, 1});
+}
+
 std::vector<TokenId> greedy(const Engine& engine, const std::vector<TokenId>& prompt, std::size_t n) {
   Session session(engine);
   session.append(prompt);
@@ -43,11 +49,7 @@ TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
   const Model model = Model::open(hf ? folder / "hf" : gguf_of(folder));
   Engine engine(model, {.backend = backend, .threads = 2, .context = 256, .kv = KvType::F32});
 
-  Sequence sequence = engine.make_sequence();
-  const StepInput input{.sequence = &sequence, .tokens = prompt, .outputs = Outputs::all};
-  const std::vector<float> logits = engine.step({&input, 1});
-  CHECK(largest_difference(logits, read_floats(folder / "logits.f32")) <= 1e-4);
-  sequence = Sequence(engine.make_sequence());
+  CHECK(largest_difference(logits_of(engine, prompt), read_floats(folder / "logits.f32")) <= 1e-4);
 
   const auto ids = expected["greedy_ids"].get<std::vector<TokenId>>();
   CHECK(greedy(engine, prompt, ids.size()) == ids);
@@ -62,9 +64,7 @@ TEST_CASE("parity: a Hugging Face folder and a GGUF file of the same weights giv
   std::vector<std::vector<float>> logits;
   for (const auto& path : {folder / "hf", gguf_of(folder)}) {
     Engine engine(Model::open(path), {.threads = 1, .context = 256});
-    Sequence sequence = engine.make_sequence();
-    const StepInput input{.sequence = &sequence, .tokens = prompt, .outputs = Outputs::all};
-    logits.push_back(engine.step({&input, 1}));
+    logits.push_back(logits_of(engine, prompt));
   }
-  CHECK(logits[0] == logits[1]);
+  CHECK(std::ranges::equal(logits[0], logits[1]));
 }

@@ -10,6 +10,7 @@
 
 #include "nibble/core/export.hpp"
 #include "nibble/model/plan.hpp"
+#include "nibble/quant/format.hpp"
 
 namespace nibble::inline v0 {
 
@@ -22,10 +23,18 @@ inline constexpr std::uint32_t kv_page_size = 64;
 using PageId = std::uint32_t;
 inline constexpr PageId no_page = ~0u;
 
+// The format in which a cache of this type keeps rows of keys and values, head_dim elements each.
+NIBBLE_API const Format& kv_format(KvType type) noexcept;
 // Bytes of one page: (2, n_kv_heads, kv_page_size, head_dim) elements, keys then values, of the widest layer.
+// Errors: unsupported (a head_dim that is not a multiple of 32 in Q8_0), limit (more than 64 bits).
 NIBBLE_API std::uint64_t kv_page_bytes(std::span<const KvLayer> layers, KvType type);
-// Pages that one sequence of `context` positions can hold at once in all layers, when it grows by at most
-// `chunk` positions a batch: a windowed layer needs its window and the chunk, not the context.
+// The first position that a query at `length` or later sees.
+constexpr std::uint32_t first_visible(const KvLayer& layer, std::uint32_t length) noexcept {
+  return layer.window == 0 || length < layer.window ? 0 : length - layer.window + 1;
+}
+// The most pages that one sequence of `context` positions ever holds in all layers, when it grows by at most
+// `chunk` positions a batch: a windowed layer needs its window and the chunk, and its window once more to go
+// back to the beginning of a step, not the context.
 NIBBLE_API std::uint64_t kv_pages_needed(std::span<const KvLayer> layers, std::uint32_t context,
                                          std::uint32_t chunk);
 
@@ -36,7 +45,8 @@ struct KvSequence {
   std::vector<std::vector<PageId>> pages;
 };
 
-// A page to be copied before a batch runs: a fork's last page, about to be written.
+// A page to be copied before a batch runs: a fork's last page, about to be written. The copy must be made
+// even if that batch is then given up, for the sequence has left the shared page.
 struct PageCopy {
   PageId from, to;
 };
@@ -48,9 +58,11 @@ class NIBBLE_API KvCache {
 
   KvSequence make_sequence() const;
   // Makes room for positions [length, length + n) in every layer, drops pages that no position from `length`
-  // on can see, and returns the copies to make first. All or nothing. Errors: out_of_memory (pool exhausted).
-  // The length is unchanged: commit() advances it once the batch has run.
-  std::vector<PageCopy> reserve(KvSequence& sequence, std::uint32_t n);
+  // on can see, nor one from `keep` <= length on (where a step of several batches may have to go back to),
+  // and returns the copies to make first. All or nothing. Errors: out_of_memory (pool exhausted). The length
+  // is unchanged: commit() advances it once the batch has run; rewind() to the length gives the room back if
+  // it has not.
+  std::vector<PageCopy> reserve(KvSequence& sequence, std::uint32_t n, std::uint32_t keep = ~0u);
   void commit(KvSequence& sequence, std::uint32_t n) noexcept;
   // A second sequence with the same past; pages are shared until one of them writes.
   KvSequence fork(const KvSequence& sequence);
@@ -63,6 +75,9 @@ class NIBBLE_API KvCache {
   std::span<const KvLayer> layers() const noexcept { return layers_; }
 
  private:
+  PageId take() noexcept;
+  void give_back(PageId& page) noexcept;  // one share of it; leaves no_page
+
   std::vector<KvLayer> layers_;
   std::vector<PageId> free_;
   std::vector<std::uint32_t> shares_;  // per page: sequences that use it

@@ -23,6 +23,8 @@ struct Limits {
   std::uint32_t pattern_bytes = 64u << 10;  // one pre-tokeniser pattern
   std::uint32_t context = 1u << 24;         // positions of one sequence
   std::uint32_t sequences = 4'096;          // of one engine
+  std::uint32_t stop_texts = 64;            // of one generation
+  std::uint32_t stop_text_bytes = 1'024;    // one of them
   std::uint64_t memory_bytes = ~0ull;       // budget of one engine
 };
 

@@ -7,6 +7,12 @@
 
 namespace nibble::inline v0 {
 
+// A format whose codes stand for entries of its table, which is named `levels`.
+template <class Coded>
+concept HasLevels = requires {
+  Coded::levels;
+};
+
 // What d multiplies in scale(g); 1 where the format has no group scales.
 template <class Coded>
 constexpr int scale_factor(std::uint8_t scale) noexcept {
@@ -19,7 +25,7 @@ constexpr int scale_factor(std::uint8_t scale) noexcept {
 template <class Coded>
 constexpr int code_level(std::uint8_t code) noexcept {
   constexpr CodeLayout codes = Coded::codes;
-  if constexpr (codes.levels != nullptr) return codes.levels[code];
+  if constexpr (HasLevels<Coded>) return Coded::levels[code];
   if constexpr (codes.code_bits == 8) return static_cast<std::int8_t>(code);
   return code - codes.zero;
 }

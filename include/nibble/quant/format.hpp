@@ -57,14 +57,17 @@ struct Format {
   CodeLayout codes;
   // `n` elements (a multiple of block_size) from consecutive blocks to float, exactly as the formula rounds.
   void (*decode)(const std::byte* blocks, float* out, std::size_t n);
-  // The reverse, as close as the format allows; `importance` (n weights, or null) tells which errors count.
+  // The reverse, as close as the format allows; `importance` (n finite weights >= 0, or null) tells which
+  // errors count. Finite stays finite; formats of codes take NaN for 0 and infinity for a large number.
   void (*encode)(const float* in, std::byte* blocks, std::size_t n, const float* importance);
   // One block to its parts and back, bit for bit; null for float formats.
   void (*split)(const std::byte* block, BlockParts& parts);
   void (*join)(const BlockParts& parts, std::byte* block);
 };
 
-// The format with this GGUF type number, or nothing: each format header specialises it for its own number.
+// The format with this GGUF type number, or nothing: each format header specialises it for its own number,
+// with a struct of static members like Q4_0: name, family, block_size, codes, Block, decode, encode, and for
+// codes split, join and, where codes stand for the entries of a table, `levels`.
 template <std::uint32_t number>
 struct FormatAt {
   using type = void;

@@ -10,7 +10,18 @@
 #include "nibble/quant/bf16.hpp"
 #include "nibble/quant/f16.hpp"
 #include "nibble/quant/f32.hpp"
+#include "nibble/quant/iq4_nl.hpp"
+#include "nibble/quant/iq4_xs.hpp"
+#include "nibble/quant/mxfp4.hpp"
+#include "nibble/quant/q2_k.hpp"
+#include "nibble/quant/q3_k.hpp"
 #include "nibble/quant/q4_0.hpp"
+#include "nibble/quant/q4_1.hpp"
+#include "nibble/quant/q4_k.hpp"
+#include "nibble/quant/q5_0.hpp"
+#include "nibble/quant/q5_1.hpp"
+#include "nibble/quant/q5_k.hpp"
+#include "nibble/quant/q6_k.hpp"
 #include "nibble/quant/q8_0.hpp"
 
 namespace nibble::inline v0 {

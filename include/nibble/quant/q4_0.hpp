@@ -1,8 +1,8 @@
 // Q4_0: 32 elements share a scale; value(i) = d * (code[i] - 8).
 // One of the formats listed in formats.hpp.
 //
-//   byte  0   2                          18
-//         | d | q[0] q[1] ... q[15]      |   d half; q[i] = code[i] | code[i + 16] << 4
+//   byte  0   2                         18
+//         | d | q[0] q[1] ... q[15]     |    d half; q[i] = code[i] | code[i + 16] << 4
 #pragma once
 
 #include "nibble/quant/bits.hpp"
@@ -22,20 +22,21 @@ struct Q4_0 {
     std::uint8_t q[16];
   };
   static_assert(sizeof(Block) == 18);
+  using Codes = Plane<32, 4, 16>;
 
   static void split(const Block& block, BlockParts& parts) noexcept {
     parts = {};
     parts.d = block.d;
-    split_nibbles(block.q, parts.code);
+    Codes::split(block.q, parts.code);
   }
   static void join(const BlockParts& parts, Block& block) noexcept {
     block.d = parts.d;
-    join_nibbles(parts.code, block.q);
+    Codes::join(parts.code, block.q);
   }
 
   static void decode(const Block& block, float* out) noexcept { decode_coded<Q4_0>(block, out); }
   static void encode(const float* x, const float* w, Block& block) noexcept {
-    encode_symmetric<Q4_0>(x, w, block);
+    encode_coded<Q4_0>(x, w, block);
   }
 };
 

@@ -34,7 +34,7 @@ struct Q8_0 {
 
   static void decode(const Block& block, float* out) noexcept { decode_coded<Q8_0>(block, out); }
   static void encode(const float* x, const float* w, Block& block) noexcept {
-    encode_symmetric<Q8_0>(x, w, block);
+    encode_coded<Q8_0>(x, w, block);
   }
 };
 

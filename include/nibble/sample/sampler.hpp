@@ -1,6 +1,6 @@
-// Logits to the next token: penalties, temperature and the usual truncations, with a random generator of its
-// own. Last stage before text. Deterministic: the same logits, history, options and seed give the same token
-// everywhere.
+// Logits to the next token: bias, penalties, truncations and temperature, with a random generator of its own.
+// Last stage before text. Deterministic: the same logits, history, options and seed give the same token
+// everywhere, for nothing but IEEE additions, multiplications and divisions decides it.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,18 @@
 
 namespace nibble::inline v0 {
 
+// Applied in this order: bias, penalties, top_k, typical_p, top_p, min_p, temperature, draw. Each truncation
+// keeps at least one token and sees the probabilities that the ones before it left, at temperature 1.
 struct SamplerOptions {
   float temperature = 0.8f;  // 0: greedy (the highest logit, the lowest id among equals)
   std::uint32_t top_k = 40;  // 0: off
   float top_p = 0.95f;       // 1: off
   float min_p = 0.05f;       // 0: off
   float typical_p = 1.0f;    // 1: off
-  float repetition_penalty =
-      1.0f;                        // 1: off; divides positive logits of seen tokens, multiplies negative ones
-  float presence_penalty = 0.0f;   // subtracted once from each seen token
-  float frequency_penalty = 0.0f;  // subtracted for each occurrence
+  // 1: off; divides the positive logits of seen tokens and multiplies the negative ones.
+  float repetition_penalty = 1.0f;
+  float presence_penalty = 0.0f;                  // subtracted once from each seen token
+  float frequency_penalty = 0.0f;                 // subtracted for each occurrence
   std::uint32_t penalty_window = 64;              // tokens of history that count as seen; 0: none
   std::map<std::int32_t, float> logit_bias = {};  // added; -infinity forbids
   std::uint64_t seed = 0;
@@ -38,8 +40,9 @@ class NIBBLE_API Sampler {
   // vocabulary).
   explicit Sampler(SamplerOptions options, std::uint32_t vocab_size);
 
-  // `logits` (vocab_size), `history` the tokens so far, newest last. Errors: invalid_argument (all logits are
-  // NaN or -infinity, or the extent is wrong).
+  // `logits` (vocab_size), `history` the tokens so far, newest last. NaN counts as -infinity. Errors:
+  // invalid_argument (every token is at -infinity, the extent is wrong, a token of the penalty window is
+  // outside the vocabulary); the generator has not moved.
   Sample sample(std::span<const float> logits, std::span<const std::int32_t> history);
 
   const SamplerOptions& options() const noexcept { return options_; }
@@ -47,16 +50,22 @@ class NIBBLE_API Sampler {
  private:
   struct Candidate {
     float logit;
-    float probability;
     std::int32_t token;
+    double weight;  // exp(logit - the highest logit): a probability, not yet divided by their sum
   };
+  void apply_bias_and_penalties(std::span<const float> logits, std::span<const std::int32_t> history);
+  void truncate();
+  std::int32_t draw();
+
   SamplerOptions options_;
-  std::uint64_t random_[4];
-  std::vector<Candidate> candidates_;  // (vocab_size), reused
-  std::vector<std::uint32_t> counts_;  // (vocab_size), of tokens in the penalty window
+  std::uint32_t vocab_size_;
+  std::uint64_t random_[4];            // xoshiro256**
+  std::vector<Candidate> candidates_;  // at most vocab_size, reused
+  std::vector<std::uint32_t> counts_;  // (vocab_size), of tokens in the penalty window; zero between calls
 };
 
-// log(softmax(logits))[token], in double. NaN logits count as -infinity.
+// log(softmax(logits))[token], in double; NaN logits count as -infinity. Errors: invalid_argument (a token
+// outside the logits, or no logit above -infinity).
 NIBBLE_API double log_probability(std::span<const float> logits, std::int32_t token);
 
 }  // namespace nibble::inline v0

@@ -1,0 +1,144 @@
+// Preparing a plan: check, lay out, take memory, pack.
+// Running it is pass.cpp's.
+#include "kernels/cpu/backend.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/backends.hpp"
+#include "kernels/cpu/pass.hpp"
+#include "nibble/backend/check.hpp"
+#include "nibble/core/error.hpp"
+#include "nibble/quant/formats.hpp"
+
+namespace nibble::inline v0::cpu {
+
+namespace {
+
+// What one thread packs before it looks for a stop: about a millisecond's work.
+constexpr std::size_t pack_elements = 1 << 20;
+
+std::uint32_t thread_count(const BackendOptions& options) {
+  return options.threads != 0 ? options.threads : available_cpus();
+}
+
+}  // namespace
+
+void throw_if_stopped(const std::stop_token& stop) {
+  if (stop.stop_requested()) throw Error({.code = ErrorCode::cancelled, .source = "cpu backend"});
+}
+
+Matrix Prepared::matrix(WeightId id) const {
+  const WeightPlace& place = layout.weights[id];
+  const std::byte* bytes =
+      place.keep == Keep::packed ? weight_bytes.data() + place.offset : (*weights)[id].tensor.bytes.data();
+  return {.format = place.format, .rows = place.rows, .cols = place.cols, .bytes = bytes};
+}
+
+const float* Prepared::vector(WeightId id) const {
+  return reinterpret_cast<const float*>(weight_bytes.data() + layout.weights[id].offset);
+}
+
+CpuBackend::CpuBackend(const KernelTable& tier, const BackendOptions& options)
+    : options_(options),
+      kernels_(tier),
+      name_("cpu/" + std::string(tier.tier)),
+      pool_(thread_count(options)) {}
+
+MemoryUse CpuBackend::plan_memory(const Plan& plan, const Weights& weights) const {
+  return translate_errors([&] {
+    check_plan(plan, weights);
+    return lay_out(plan, weights, kernels_, options_, pool_.size()).memory;
+  });
+}
+
+WeightPlacement CpuBackend::placement(const Weights&, WeightId id) const {
+  const WeightPlace& place = prepared_.layout.weights[id];
+  std::string kernel = "unused";
+  if (place.keep == Keep::floats) kernel = "floats";
+  if (place.kernel != nullptr) kernel = place.kernel->name;
+  return {.kernel = std::move(kernel), .bytes = place.bytes, .in_place = place.keep == Keep::in_place};
+}
+
+void CpuBackend::prepare(const Plan& plan, const Weights& weights, const Watch& watch) {
+  translate_errors([&] {
+    check_plan(plan, weights);
+    Prepared p{.plan = &plan,
+               .weights = &weights,
+               .layout = lay_out(plan, weights, kernels_, options_, pool_.size()),
+               .weight_bytes = {},
+               .kv = {},
+               .activations = {},
+               .tiles = {}};
+    p.weight_bytes = AlignedBytes(p.layout.memory.weights);
+    p.kv = AlignedBytes(p.layout.memory.kv);
+    p.activations = AlignedBytes(p.layout.memory.activations);
+    p.tiles.reserve(options_.max_tokens);
+    pack(p, watch);
+    prepared_ = std::move(p);
+  });
+}
+
+void CpuBackend::pack(const Prepared& p, const Watch& watch) {
+  std::uint64_t done = 0, total = 0;
+  for (const WeightPlace& place : p.layout.weights) total += place.keep == Keep::packed ? place.bytes : 0;
+  for (WeightId id = 0; id < p.layout.weights.size(); ++id) {
+    const WeightPlace& place = p.layout.weights[id];
+    const Tensor& tensor = (*p.weights)[id].tensor;
+    if (place.keep == Keep::floats) {
+      float* out = reinterpret_cast<float*>(p.weight_bytes.data() + place.offset);
+      place.format->decode(tensor.bytes.data(), out, place.cols);
+    }
+    if (place.keep != Keep::packed) continue;
+    const MatmulKernel& kernel = *place.kernel;
+    const std::size_t tiles = std::max<std::size_t>(1, pack_elements / (kernel.row_tile * place.cols));
+    const std::size_t rows_each = tiles * kernel.row_tile;
+    pool_.for_each((place.rows + rows_each - 1) / rows_each, watch.stop,
+                   [&](std::size_t part, std::uint32_t) {
+                     const std::size_t begin = part * rows_each;
+                     Matrix matrix = p.matrix(id);
+                     matrix.bytes = tensor.bytes.data();
+                     kernel.pack({.matrix = matrix,
+                                  .row_begin = begin,
+                                  .row_end = std::min<std::size_t>(place.rows, begin + rows_each),
+                                  .packed = p.weight_bytes.data() + place.offset});
+                   });
+    throw_if_stopped(watch.stop);
+    for (const auto& file : p.weights->files()) {
+      const auto bytes = file->bytes();
+      if (std::less_equal<>()(bytes.data(), tensor.bytes.data()) &&
+          std::less<>()(tensor.bytes.data(), bytes.data() + bytes.size())) {
+        file->release(tensor.bytes);
+      }
+    }
+    done += place.bytes;
+    if (watch.progress) watch.progress(Stage::pack, done, total);
+  }
+}
+
+void CpuBackend::run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) {
+  translate_errors([&] {
+    check_batch(batch, *prepared_.plan, *prepared_.weights, options_, logits);
+    if (!batch.tokens.empty()) Pass(prepared_, kernels_, options_, pool_, batch, logits, stop).run();
+  });
+}
+
+void CpuBackend::copy_pages(std::span<const PageCopy> copies) {
+  const std::uint64_t bytes = prepared_.layout.page_bytes;
+  for (const PageCopy& copy : copies)
+    std::memcpy(prepared_.kv.data() + copy.to * bytes, prepared_.kv.data() + copy.from * bytes, bytes);
+}
+
+void CpuBackend::read_page(PageId page, std::span<std::byte> out) const {
+  std::memcpy(out.data(), prepared_.kv.data() + page * prepared_.layout.page_bytes, out.size());
+}
+
+void CpuBackend::write_page(PageId page, std::span<const std::byte> in) {
+  std::memcpy(prepared_.kv.data() + page * prepared_.layout.page_bytes, in.data(), in.size());
+}
+
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  return std::make_unique<CpuBackend>(find_tier(options.isa), options);
+}
+
+}  // namespace nibble::inline v0::cpu

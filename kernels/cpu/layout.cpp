@@ -1,0 +1,130 @@
+// Laying out a prepared CPU backend, without taking any of it.
+// First half of prepare().
+#include "kernels/cpu/layout.hpp"
+
+#include <algorithm>
+
+#include "kernels/cpu/attend.hpp"
+#include "nibble/quant/formats.hpp"
+
+namespace nibble::inline v0::cpu {
+
+namespace {
+
+class Layouter {
+ public:
+  Layouter(const Plan& plan, const Weights& weights, const Kernels& kernels, const BackendOptions& options)
+      : plan_(plan), weights_(weights), kernels_(kernels), options_(options) {
+    out_.weights.resize(weights.size());
+  }
+
+  Layout run(std::uint32_t threads) {
+    for (const Step& step : plan_.steps) use_weights(step);
+    place_weights();
+    place_buffers();
+    for (const RopeTable& rope : plan_.ropes) {
+      out_.angles.push_back(
+          take(multiply_bytes(options_.max_tokens, 2 * rope.inverse_frequency.size() * sizeof(float))));
+    }
+    for (const Step& step : plan_.steps) measure(step);
+    out_.converted = take(converted_bytes_);
+    out_.scratch_stride = align_bytes(scratch_bytes_);
+    out_.scratch = take(multiply_bytes(out_.scratch_stride, threads));
+    out_.page_bytes = kv_page_bytes(plan_.kv, options_.kv_type);
+    out_.memory.kv = multiply_bytes(out_.page_bytes, options_.kv_pages);
+    return std::move(out_);
+  }
+
+ private:
+  // The next bytes of the block of activations.
+  std::uint64_t take(std::uint64_t bytes) {
+    const std::uint64_t offset = out_.memory.activations;
+    out_.memory.activations = align_bytes(add_bytes(offset, bytes));
+    return offset;
+  }
+
+  // A matrix that only embed reads stays in place: its rows are looked up one by one.
+  void use_weights(const Step& step) {
+    if (step.w == no_weight) return;
+    WeightPlace& place = out_.weights[step.w];
+    const Tensor& tensor = weights_[step.w].tensor;
+    place.format = find_format(tensor.dtype);
+    place.rows = tensor.shape.rows();
+    place.cols = tensor.shape.cols();
+    if (step.op == Op::norm) {
+      place.keep = Keep::floats;
+    } else if (step.op == Op::matmul) {
+      place.kernel = &kernels_.matmul(*place.format, place.rows, place.cols);
+      place.keep = place.kernel->pack != nullptr ? Keep::packed : Keep::in_place;
+      if (step.args.bias != no_weight) use_vector(step.args.bias);
+    } else if (place.keep == Keep::unused) {
+      place.kernel = kernels_.portable->matmul(*place.format, place.rows, place.cols);
+      place.keep = Keep::in_place;
+    }
+  }
+
+  void use_vector(WeightId id) {
+    const Tensor& tensor = weights_[id].tensor;
+    WeightPlace& place = out_.weights[id];
+    place.keep = Keep::floats;
+    place.format = find_format(tensor.dtype);
+    place.rows = 1;
+    place.cols = tensor.shape.elements();
+  }
+
+  void place_weights() {
+    for (WeightPlace& place : out_.weights) {
+      if (place.keep == Keep::unused) continue;
+      place.bytes = place.keep == Keep::in_place ? place.rows * row_bytes(*place.format, place.cols)
+                    : place.keep == Keep::packed
+                        ? place.kernel->packed_bytes(*place.format, place.rows, place.cols)
+                        : place.cols * sizeof(float);
+      if (place.keep == Keep::in_place) {
+        out_.memory.mapped += place.bytes;
+      } else {
+        place.offset = out_.memory.weights;
+        out_.memory.weights = align_bytes(add_bytes(place.offset, place.bytes));
+      }
+    }
+  }
+
+  // The logits go straight into the caller's memory.
+  void place_buffers() {
+    for (const Extent& extent : plan_.buffers) {
+      const bool logits = &extent == &plan_.buffers[plan_.logits.buffer];
+      const std::uint64_t rows = extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
+      const std::uint64_t bytes = logits ? 0 : multiply_bytes(rows, extent.width * sizeof(float));
+      out_.buffers.push_back({.bytes = bytes, .first = extent.first_step, .last = extent.last_step});
+    }
+    take(place(out_.buffers));
+  }
+
+  void measure(const Step& step) {
+    if (step.op == Op::matmul) {
+      const WeightPlace& place = out_.weights[step.w];
+      const Extent& out = plan_.buffers[step.out.buffer];
+      const std::uint64_t rows = out.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
+      converted_bytes_ =
+          std::max(converted_bytes_, multiply_bytes(rows, place.kernel->form->bytes(place.cols)));
+      scratch_bytes_ = std::max<std::uint64_t>(scratch_bytes_, place.kernel->scratch_bytes(place.cols));
+    } else if (step.op == Op::attend) {
+      scratch_bytes_ = std::max(scratch_bytes_, attend_scratch_bytes(*kernels_.attend, step.args));
+    }
+  }
+
+  const Plan& plan_;
+  const Weights& weights_;
+  const Kernels& kernels_;
+  const BackendOptions& options_;
+  Layout out_;
+  std::uint64_t converted_bytes_ = 0, scratch_bytes_ = 0;
+};
+
+}  // namespace
+
+Layout lay_out(const Plan& plan, const Weights& weights, const Kernels& kernels,
+               const BackendOptions& options, std::uint32_t threads) {
+  return Layouter(plan, weights, kernels, options).run(threads);
+}
+
+}  // namespace nibble::inline v0::cpu

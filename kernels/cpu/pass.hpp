@@ -1,0 +1,69 @@
+// One batch through one prepared plan: each step split into parts that the pool's threads take.
+// What CpuBackend::run does. Nothing here allocates.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <stop_token>
+
+#include "kernels/cpu/backend.hpp"
+
+namespace nibble::inline v0::cpu {
+
+// The most multiplications that one part of a matmul does, so that a stop is seen within 50 ms: 6 ms at
+// 2.5 GMAC/s, the portable tier's speed.
+inline constexpr std::size_t part_macs = std::size_t{1} << 24;
+
+class Pass {
+ public:
+  Pass(Prepared& prepared, const Kernels& kernels, const BackendOptions& options, ThreadPool& pool,
+       const Batch& batch, std::span<float> logits, const std::stop_token& stop)
+      : p_(prepared),
+        kernels_(kernels),
+        options_(options),
+        pool_(pool),
+        batch_(batch),
+        logits_(logits),
+        stop_(stop) {}
+
+  // Errors: cancelled.
+  void run();
+
+ private:
+  struct MatmulSplit;
+
+  std::size_t n_rows(const Slot& slot) const;
+  float* row(const Slot& slot, std::size_t i) const;
+  std::size_t stride(const Slot& slot) const;
+  // Row of `slot` that belongs to row i of `out`.
+  const float* input(const Slot& slot, const Slot& out, std::size_t i) const;
+  std::size_t token(const Slot& slot, std::size_t i) const;
+  std::byte* scratch(std::uint32_t thread) const;
+
+  // work(row) for every row of `out`, in parts of about equal work; returns once a stop is requested.
+  template <class Work>
+  void for_rows(const Slot& out, const Work& work);
+
+  void compute_angles();
+  // Steps [first, last) are matmuls of one input, in one activation form.
+  std::size_t same_input(std::size_t first) const;
+  void matmuls(std::size_t first, std::size_t last);
+  MatmulSplit split(const Step& step) const;
+  void matmul_part(const Step& step, const MatmulSplit& split, std::size_t part, std::uint32_t thread);
+  void embed(const Step& step);
+  void norm(const Step& step);
+  void rope(const Step& step);
+  void store_kv(const Step& step);
+  void attend(const Step& step);
+  void elementwise(const Step& step);
+
+  Prepared& p_;
+  const Kernels& kernels_;
+  const BackendOptions& options_;
+  ThreadPool& pool_;
+  const Batch& batch_;
+  std::span<float> logits_;
+  const std::stop_token& stop_;
+};
+
+}  // namespace nibble::inline v0::cpu

@@ -1,0 +1,193 @@
+// Steps: inputs of several sequences cut into chunks that a backend can take, all of them or none.
+// Between Engine and Backend::run.
+#include <algorithm>
+#include <cassert>
+#include <string>
+#include <utility>
+
+#include "nibble/core/error.hpp"
+#include "src/engine/engine_state.hpp"
+
+namespace nibble::inline v0 {
+namespace {
+
+Error bad_input(ErrorCode code, std::string field, std::string found, std::string allowed) {
+  return Error({.code = code,
+                .source = "step",
+                .field = std::move(field),
+                .found = std::move(found),
+                .allowed = std::move(allowed)});
+}
+
+// Rows that tokens [0, n) of an input want.
+std::size_t rows_before(const StepInput& input, std::size_t n) noexcept {
+  if (input.outputs == Outputs::all) return n;
+  return input.outputs == Outputs::last && n > 0 && n == input.tokens.size() ? 1 : 0;
+}
+
+}  // namespace
+
+std::size_t count_rows(const StepInput& input) noexcept { return rows_before(input, input.tokens.size()); }
+
+void Chunk::clear() noexcept {
+  pieces.clear();
+  tokens.clear();
+  positions.clear();
+  sequence.clear();
+  outputs.clear();
+  sequences.clear();
+}
+
+// Takes every sequence of a step back to where it was, unless the step is kept.
+class Engine::State::Undo {
+ public:
+  Undo(State& engine, std::span<const StepInput> inputs) : engine_(engine), inputs_(inputs) {
+    for (const StepInput& input : inputs) lengths_.push_back(input.sequence->length());
+  }
+  ~Undo() {
+    for (std::size_t i = 0; i < lengths_.size(); ++i) {
+      // The pages this needs were kept: reserve() was told of these lengths.
+      [[maybe_unused]] const bool done =
+          engine_.cache.rewind(engine_.own(inputs_[i].sequence).kv, lengths_[i]);
+      assert(done);
+    }
+  }
+  Undo(const Undo&) = delete;
+  Undo& operator=(const Undo&) = delete;
+
+  std::span<const std::uint32_t> lengths() const noexcept { return lengths_; }
+  void keep() noexcept { lengths_.clear(); }
+
+ private:
+  State& engine_;
+  std::span<const StepInput> inputs_;
+  std::vector<std::uint32_t> lengths_;
+};
+
+void Engine::State::check(std::span<const StepInput> inputs) const {
+  std::vector<const Sequence::State*> seen;
+  seen.reserve(inputs.size());
+  const std::uint32_t vocab_size = model.plan().vocab_size, context = settings.options.context;
+  for (const StepInput& input : inputs) {
+    const Sequence::State& sequence = own(input.sequence);
+    seen.push_back(&sequence);
+    const std::uint64_t length = std::uint64_t{sequence.kv.length} + input.tokens.size();
+    if (length > context)
+      throw bad_input(ErrorCode::context_overflow, "context", std::to_string(length) + " positions",
+                      "at most " + std::to_string(context));
+    for (const TokenId token : input.tokens)
+      if (token < 0 || static_cast<std::uint32_t>(token) >= vocab_size)
+        throw bad_input(ErrorCode::invalid_argument, "tokens", std::to_string(token),
+                        "tokens below " + std::to_string(vocab_size));
+  }
+  std::sort(seen.begin(), seen.end());
+  if (std::adjacent_find(seen.begin(), seen.end()) != seen.end())
+    throw bad_input(ErrorCode::invalid_argument, "inputs", "a sequence twice", "each sequence once");
+}
+
+// Puts the next tokens into the chunk, from `next` on, until it is full in tokens or in outputs.
+void Engine::State::fill(std::span<const StepInput> inputs, Piece& next) {
+  chunk.clear();
+  while (next.input < inputs.size() && chunk.tokens.size() < settings.options.batch) {
+    const StepInput& input = inputs[next.input];
+    const std::size_t done = next.from;
+    std::size_t n = std::min(input.tokens.size() - done, settings.options.batch - chunk.tokens.size());
+    const std::size_t rows_left = settings.max_outputs - chunk.outputs.size();
+    if (input.outputs == Outputs::all) n = std::min(n, rows_left);
+    if (input.outputs == Outputs::last && rows_left == 0 && done + n == input.tokens.size() && n > 0) --n;
+    if (n == 0 && done < input.tokens.size()) return;
+
+    const auto number = static_cast<std::uint32_t>(chunk.sequences.size());
+    const KvSequence& kv = own(input.sequence).kv;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (rows_before(input, done + i + 1) > rows_before(input, done + i))
+        chunk.outputs.push_back(static_cast<std::uint32_t>(chunk.tokens.size()));
+      chunk.tokens.push_back(input.tokens[done + i]);
+      chunk.positions.push_back(kv.length + static_cast<std::uint32_t>(i));
+      chunk.sequence.push_back(number);
+    }
+    if (n > 0) {
+      chunk.pieces.push_back({next.input, done, n});
+      chunk.sequences.push_back({&kv});
+    }
+    next.from += n;
+    if (next.from < input.tokens.size()) return;
+    next = {.input = next.input + 1};
+  }
+}
+
+void Engine::State::run_chunk(std::span<const StepInput> inputs, std::span<const std::uint32_t> before,
+                              std::span<float> logits, const std::stop_token& stop) {
+  for (const Piece& piece : chunk.pieces) {
+    KvSequence& kv = own(inputs[piece.input].sequence).kv;
+    // A fork's copies are made at once: the sequence has left the shared page, whatever happens next.
+    settings.backend->copy_pages(cache.reserve(kv, static_cast<std::uint32_t>(piece.n), before[piece.input]));
+  }
+  settings.backend->run({chunk.tokens, chunk.positions, chunk.sequence, chunk.outputs, chunk.sequences},
+                        logits, stop);
+  for (const Piece& piece : chunk.pieces)
+    cache.commit(own(inputs[piece.input].sequence).kv, static_cast<std::uint32_t>(piece.n));
+}
+
+// `rows` takes all rows of the step; where it is empty, they go to on_logits chunk by chunk.
+void Engine::State::run(std::span<const StepInput> inputs, std::span<float> rows, const OnLogits& on_logits,
+                        bool keep, const std::stop_token& stop, const Progress& progress) {
+  check(inputs);
+  std::size_t total = 0, done = 0, n_rows = 0;
+  for (const StepInput& input : inputs) {
+    total += input.tokens.size();
+    n_rows += count_rows(input);
+  }
+  const std::size_t vocab_size = model.plan().vocab_size;
+  std::vector<float> buffer;
+  if (on_logits) buffer.resize(std::min<std::size_t>(n_rows, settings.max_outputs) * vocab_size);
+
+  Undo undo(*this, inputs);
+  std::size_t rows_done = 0;
+  for (Piece next; done < total; done += chunk.tokens.size()) {
+    if (progress) progress(Stage::prefill, done, total);
+    if (next.input < inputs.size()) fill(inputs, next);
+    const std::size_t n = chunk.outputs.size() * vocab_size;
+    const std::span<float> logits = on_logits ? std::span(buffer).first(n) : rows.subspan(rows_done, n);
+    run_chunk(inputs, undo.lengths(), logits, stop);
+    rows_done += n;
+    if (!on_logits) continue;
+    std::size_t at = 0;
+    for (const Piece& piece : chunk.pieces)
+      for (std::size_t i = piece.from; i < piece.from + piece.n; ++i)
+        if (rows_before(inputs[piece.input], i + 1) > rows_before(inputs[piece.input], i))
+          on_logits(piece.input, i, logits.subspan(at++ * vocab_size, vocab_size));
+  }
+  if (progress) progress(Stage::prefill, total, total);
+  if (keep) undo.keep();
+}
+
+std::vector<float> Engine::step(std::span<const StepInput> inputs, const std::stop_token& stop,
+                                const Progress& progress) const {
+  return translate_errors([&] {
+    std::size_t n = 0;
+    for (const StepInput& input : inputs) n += count_rows(input);
+    std::vector<float> rows(n * model().plan().vocab_size);
+    const TurnGuard turn(state_->turn, stop);
+    state_->run(inputs, rows, {}, true, stop, progress);
+    return rows;
+  });
+}
+
+void Engine::step(std::span<const StepInput> inputs, const OnLogits& on_logits, const std::stop_token& stop,
+                  const Progress& progress) const {
+  translate_errors([&] {
+    const TurnGuard turn(state_->turn, stop);
+    state_->run(inputs, {}, on_logits, true, stop, progress);
+  });
+}
+
+void Engine::probe(std::span<const StepInput> inputs, const OnLogits& on_logits, const std::stop_token& stop,
+                   const Progress& progress) const {
+  translate_errors([&] {
+    const TurnGuard turn(state_->turn, stop);
+    state_->run(inputs, {}, on_logits, false, stop, progress);
+  });
+}
+
+}  // namespace nibble::inline v0

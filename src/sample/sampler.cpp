@@ -1,0 +1,255 @@
+// Sampler: the chain from logits to one token, without sorting more of the vocabulary than a step needs.
+// Last stage before text; the order of the steps is SamplerOptions' comment.
+#include "nibble/sample/sampler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "nibble/core/error.hpp"
+#include "src/sample/exponential.hpp"
+
+namespace nibble::inline v0 {
+namespace {
+
+constexpr float forbidden = -std::numeric_limits<float>::infinity();
+
+Error bad_argument(std::string field, std::string found, std::string allowed) {
+  return Error({.code = ErrorCode::invalid_argument,
+                .source = "sampler",
+                .field = std::move(field),
+                .found = std::move(found),
+                .allowed = std::move(allowed)});
+}
+
+void check(const char* field, float value, bool valid, const char* allowed) {
+  if (!std::isfinite(value) || !valid) throw bad_argument(field, std::to_string(value), allowed);
+}
+
+void check(const SamplerOptions& o, std::uint32_t vocab_size) {
+  check("temperature", o.temperature, o.temperature >= 0, "0 or more");
+  check("top_p", o.top_p, o.top_p >= 0 && o.top_p <= 1, "0 to 1");
+  check("min_p", o.min_p, o.min_p >= 0 && o.min_p <= 1, "0 to 1");
+  check("typical_p", o.typical_p, o.typical_p >= 0 && o.typical_p <= 1, "0 to 1");
+  check("repetition_penalty", o.repetition_penalty, o.repetition_penalty > 0, "more than 0");
+  check("presence_penalty", o.presence_penalty, true, "a finite number");
+  check("frequency_penalty", o.frequency_penalty, true, "a finite number");
+  for (const auto& [token, bias] : o.logit_bias) {
+    if (token < 0 || static_cast<std::uint32_t>(token) >= vocab_size)
+      throw bad_argument("logit_bias", "token " + std::to_string(token),
+                         "tokens below " + std::to_string(vocab_size));
+    if (bias != forbidden) check("logit_bias", bias, true, "finite numbers and -infinity");
+  }
+}
+
+// splitmix64 (public domain, Vigna): spreads one seed over the generator's state, never all zero.
+std::uint64_t split_mix(std::uint64_t& state) noexcept {
+  std::uint64_t z = (state += 0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// xoshiro256** (public domain, Blackman and Vigna), as a number in [0, 1) with 53 random bits.
+double next_uniform(std::uint64_t (&s)[4]) noexcept {
+  const std::uint64_t result = std::rotl(s[1] * 5, 7) * 9;
+  const std::uint64_t t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = std::rotl(s[3], 45);
+  return static_cast<double>(result >> 11) * 0x1p-53;
+}
+
+// Infinities would make NaN of differences: +infinity is the largest float, NaN is forbidden.
+float tame(float logit) noexcept {
+  return std::isnan(logit) ? forbidden : std::min(logit, std::numeric_limits<float>::max());
+}
+
+// A strict total order, so that the result depends on no library's way of sorting.
+constexpr auto higher = [](const auto& a, const auto& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+};
+
+template <class Candidates>
+double total_weight(const Candidates& candidates) noexcept {
+  double sum = 0;
+  for (const auto& c : candidates) sum += c.weight;
+  return sum;
+}
+
+template <class Candidates>
+void weigh(Candidates& candidates, double temperature) noexcept {
+  const float top = std::min_element(candidates.begin(), candidates.end(), higher)->logit;
+  for (auto& c : candidates)
+    c.weight = exp_of_nonpositive((static_cast<double>(c.logit) - top) / temperature);
+}
+
+// Keeps the `n` highest candidates, sorted. One pass: what may still be among them collects in a buffer at
+// the front, cut back to n whenever it is full; nearly all of a vocabulary fails one comparison.
+template <class Candidates>
+void keep_highest(Candidates& candidates, std::size_t n) {
+  if (n >= candidates.size()) return;
+  const auto begin = candidates.begin(), last_kept = begin + static_cast<std::ptrdiff_t>(n - 1);
+  const std::size_t room = std::min(4 * n, candidates.size());
+  std::size_t held = room;
+  std::nth_element(begin, last_kept, begin + static_cast<std::ptrdiff_t>(held), higher);
+  held = n;
+  for (std::size_t i = room; i < candidates.size(); ++i) {
+    if (!higher(candidates[i], *last_kept)) continue;
+    candidates[held++] = candidates[i];
+    if (held < room) continue;
+    std::nth_element(begin, last_kept, begin + static_cast<std::ptrdiff_t>(held), higher);
+    held = n;
+  }
+  candidates.resize(held);
+  std::sort(begin, candidates.end(), higher);
+  candidates.resize(n);
+}
+
+// Keeps the shortest prefix, in the order of `before`, whose weights reach `wanted`; sorts a growing front
+// part rather than everything.
+template <class Candidates, class Before>
+void keep_mass(Candidates& candidates, double wanted, Before before) {
+  const auto begin = candidates.begin();
+  double sum = 0;
+  for (std::ptrdiff_t from = 0, n = std::ssize(candidates), part = 64; from < n; part *= 4) {
+    const std::ptrdiff_t to = std::min(from + part, n);
+    if (to < n) std::nth_element(begin + from, begin + to, candidates.end(), before);
+    std::sort(begin + from, begin + to, before);
+    for (; from < to; ++from) {
+      sum += begin[from].weight;
+      if (sum >= wanted) return candidates.resize(static_cast<std::size_t>(from + 1));
+    }
+  }
+}
+
+}  // namespace
+
+Sampler::Sampler(SamplerOptions options, std::uint32_t vocab_size)
+    : options_(std::move(options)), vocab_size_(vocab_size) {
+  translate_errors([&] {
+    check(options_, vocab_size);
+    candidates_.reserve(vocab_size);
+    counts_.resize(vocab_size);
+  });
+  std::uint64_t state = options_.seed;
+  for (std::uint64_t& word : random_) word = split_mix(state);
+}
+
+Sample Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history) {
+  return translate_errors([&] {
+    apply_bias_and_penalties(logits, history);
+    std::erase_if(candidates_, [](const Candidate& c) { return c.logit == forbidden; });
+    if (candidates_.empty())
+      throw bad_argument("logits", "no token above -infinity", "at least one possible token");
+    std::int32_t token = 0;
+    if (options_.temperature == 0) {
+      token = std::min_element(candidates_.begin(), candidates_.end(), higher)->token;
+    } else {
+      truncate();
+      token = draw();
+    }
+    return Sample{token, static_cast<float>(log_probability(logits, token))};
+  });
+}
+
+// Fills candidates_, one per token in order of their ids.
+void Sampler::apply_bias_and_penalties(std::span<const float> logits, std::span<const std::int32_t> history) {
+  if (logits.size() != vocab_size_)
+    throw bad_argument("logits", std::to_string(logits.size()), std::to_string(vocab_size_));
+  const auto seen = history.last(std::min<std::size_t>(history.size(), options_.penalty_window));
+  for (const std::int32_t token : seen)
+    if (token < 0 || static_cast<std::uint32_t>(token) >= vocab_size_)
+      throw bad_argument("history", "token " + std::to_string(token),
+                         "tokens below " + std::to_string(vocab_size_));
+
+  candidates_.resize(vocab_size_);
+  for (std::uint32_t i = 0; i < vocab_size_; ++i)
+    candidates_[i] = {tame(logits[i]), static_cast<std::int32_t>(i), 0};
+  for (const auto& [token, bias] : options_.logit_bias) {
+    float& logit = candidates_[static_cast<std::size_t>(token)].logit;
+    logit = tame(logit + bias);
+  }
+
+  for (const std::int32_t token : seen) ++counts_[static_cast<std::size_t>(token)];
+  for (const std::int32_t token : seen) {
+    const auto i = static_cast<std::size_t>(token);
+    if (counts_[i] == 0) continue;  // an earlier occurrence has been through here
+    float& logit = candidates_[i].logit;
+    logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+    logit -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(counts_[i]);
+    logit = tame(logit);
+    counts_[i] = 0;
+  }
+}
+
+void Sampler::truncate() {
+  if (options_.top_k != 0) keep_highest(candidates_, options_.top_k);
+  if (options_.typical_p == 1 && options_.top_p == 1 && options_.min_p == 0) return;
+  weigh(candidates_, 1.0);
+
+  if (options_.typical_p < 1) {
+    // |surprise - entropy|: the logarithm of the sum of weights is in both and cancels.
+    const double sum = total_weight(candidates_);
+    double mean = 0;
+    for (const Candidate& c : candidates_) mean += c.weight * c.logit;
+    mean /= sum;
+    keep_mass(candidates_, options_.typical_p * sum, [mean](const Candidate& a, const Candidate& b) {
+      const double from_a = std::abs(a.logit - mean), from_b = std::abs(b.logit - mean);
+      return from_a != from_b ? from_a < from_b : a.token < b.token;
+    });
+  }
+  if (options_.top_p < 1) {
+    // All candidates below this share of the weight hold less than what may be left out: no need to sort
+    // them.
+    const double rest = (1.0 - options_.top_p) * total_weight(candidates_);
+    const double least = 0.5 * rest / static_cast<double>(candidates_.size());
+    const double wanted = options_.top_p * total_weight(candidates_);
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < least; });
+    keep_mass(candidates_, wanted, higher);
+  }
+  if (options_.min_p > 0) {
+    const double top = std::min_element(candidates_.begin(), candidates_.end(), higher)->weight;
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < options_.min_p * top; });
+  }
+}
+
+std::int32_t Sampler::draw() {
+  weigh(candidates_, options_.temperature);
+  double left = next_uniform(random_) * total_weight(candidates_);
+  for (const Candidate& c : candidates_) {
+    left -= c.weight;
+    if (left < 0) return c.token;
+  }
+  // Rounding used up the last bit: the last token that can be drawn at all.
+  return std::find_if(candidates_.rbegin(), candidates_.rend(),
+                      [](const Candidate& c) { return c.weight > 0; })
+      ->token;
+}
+
+double log_probability(std::span<const float> logits, std::int32_t token) {
+  if (token < 0 || static_cast<std::size_t>(token) >= logits.size())
+    throw bad_argument("token", std::to_string(token), "tokens below " + std::to_string(logits.size()));
+  float top = forbidden;
+  for (const float logit : logits) top = std::max(top, tame(logit));
+  if (top == forbidden) throw bad_argument("logits", "none above -infinity", "at least one possible token");
+  // Terms first, a few at a time, then their sum: compilers vectorise the one, not both at once.
+  double sum = 0;
+  std::array<double, 64> terms{};
+  for (std::size_t from = 0; from < logits.size(); from += terms.size()) {
+    const std::size_t n = std::min(terms.size(), logits.size() - from);
+    for (std::size_t i = 0; i < n; ++i)
+      terms[i] = exp_of_nonpositive(static_cast<double>(tame(logits[from + i])) - top);
+    for (std::size_t i = 0; i < n; ++i) sum += terms[i];
+  }
+  return static_cast<double>(tame(logits[static_cast<std::size_t>(token)])) - top - std::log(sum);
+}
+
+}  // namespace nibble::inline v0

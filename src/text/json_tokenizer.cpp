@@ -1,0 +1,84 @@
+// A tokenizer from tokenizer.json and the files beside it.
+// One of the two loaders behind Tokenizer.
+#include "src/text/json_tokenizer.hpp"
+
+#include "nibble/file/byte_source.hpp"
+
+namespace nibble::inline v0 {
+
+namespace {
+
+// Prompts are never cut here, whatever the file says; what it says must make sense all the same.
+void check_truncation(const Json& truncation) {
+  const Json length = truncation.at("max_length");
+  if (length.count() == 0) throw length.error(ErrorCode::out_of_range, "0", "at least 1");
+  const auto stride = present(truncation, "stride");
+  if (stride && stride->count() >= length.count()) {
+    throw stride->error(ErrorCode::out_of_range, std::to_string(stride->count()),
+                        "below max_length, " + std::to_string(length.count()));
+  }
+}
+
+// The newest place for a chat template: a file of its own.
+void read_template_file(const std::filesystem::path& path, const Limits& limits, TokenizerParts& parts) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  const auto source = ByteSource::open(path, LoadMode::copy);
+  const std::string_view text(reinterpret_cast<const char*>(source->bytes().data()), source->bytes().size());
+  if (text.size() > limits.string_bytes) {
+    throw Error({.code = ErrorCode::limit,
+                 .source = source->name(),
+                 .found = std::to_string(text.size()) + " bytes",
+                 .allowed = "at most " + std::to_string(limits.string_bytes)});
+  }
+  if (const auto bad = find_invalid_utf8(text)) {
+    throw Error({.code = ErrorCode::malformed,
+                 .source = source->name(),
+                 .position = at_byte(*bad),
+                 .found = "bytes that are not UTF-8",
+                 .allowed = "UTF-8"});
+  }
+  parts.chat_template = text;
+}
+
+}  // namespace
+
+std::optional<Json> present(const Json& object, std::string_view key) {
+  const auto value = object.find(key);
+  return value && !value->is(Json::Kind::null) ? value : std::nullopt;
+}
+
+bool flag(const Json& object, std::string_view key, bool absent) {
+  const auto value = present(object, key);
+  return value ? value->boolean() : absent;
+}
+
+Error unsupported(const Json& value, std::string_view allowed) {
+  return value.error(ErrorCode::unsupported, value.describe(), std::string(allowed));
+}
+
+TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
+                                   const std::filesystem::path& config,
+                                   const std::filesystem::path& generation, const Limits& limits) {
+  TokenizerParts parts;
+  parts.text_bytes = limits.text_bytes;
+  const JsonDocument document = read_json(tokenizer, limits);
+  const Json root = document.root();
+  if (const auto normalizer = present(root, "normalizer")) read_normalizer(*normalizer, parts.normalizer);
+  if (const auto pre = present(root, "pre_tokenizer"))
+    read_pre_tokenizer(*pre, tokenizer.string(), limits, parts);
+  read_model(root, limits, parts);
+  if (const auto decoder = present(root, "decoder")) read_decoder(*decoder, parts);
+  if (const auto post = present(root, "post_processor")) read_post_processor(*post, parts);
+  if (const auto truncation = present(root, "truncation")) check_truncation(*truncation);
+  if (!parts.before.empty()) parts.bos = parts.before.front();
+  if (!parts.after.empty()) parts.eos = parts.after.back();
+  if (!config.empty()) read_tokenizer_config(read_json(config, limits).root(), parts);
+  if (!generation.empty()) read_generation_config(read_json(generation, limits).root(), parts);
+  read_template_file(tokenizer.parent_path() / "chat_template.jinja", limits, parts);
+  if (parts.eos) parts.ends.push_back(*parts.eos);
+  add_known_ends(parts);
+  return parts;
+}
+
+}  // namespace nibble::inline v0

@@ -1,0 +1,33 @@
+// The pieces of reading tokenizer.json and the files beside it, in the order they run.
+// Inside the JSON loader; the whole is read_json_tokenizer.
+#pragma once
+
+#include "src/file/json.hpp"
+#include "src/text/tokenizer_parts.hpp"
+
+namespace nibble::inline v0 {
+
+// A member that is there and not null.
+std::optional<Json> present(const Json& object, std::string_view key);
+bool flag(const Json& object, std::string_view key, bool absent);
+// Error(unsupported) naming this value.
+Error unsupported(const Json& value, std::string_view allowed);
+
+// "model" and "added_tokens": the vocabulary, the merges, the special tokens. Needs bpe.byte_level.
+void read_model(const Json& root, const Limits& limits, TokenizerParts& parts);
+
+// "normalizer" and "pre_tokenizer"; sets bpe.byte_level.
+void read_normalizer(const Json& normalizer, std::vector<Rewrite>& rewrites);
+void read_pre_tokenizer(const Json& pre_tokenizer, const std::string& source, const Limits& limits,
+                        TokenizerParts& parts);
+// "decoder": sets strips_space, refuses what decode() would not do.
+void read_decoder(const Json& decoder, TokenizerParts& parts);
+// "post_processor": fills before and after.
+void read_post_processor(const Json& processor, TokenizerParts& parts);
+
+// tokenizer_config.json: bos and eos, whether they are added, the chat template.
+void read_tokenizer_config(const Json& config, TokenizerParts& parts);
+// generation_config.json: more ends.
+void read_generation_config(const Json& config, TokenizerParts& parts);
+
+}  // namespace nibble::inline v0

@@ -1,0 +1,197 @@
+// The public tokenizer: encode() runs the parts in order, decode() goes back from ids to text.
+// Beside the model in the flow.
+#include "nibble/text/tokenizer.hpp"
+
+#include <algorithm>
+
+#include "src/text/byte_alphabet.hpp"
+#include "src/text/tokenizer_parts.hpp"
+
+namespace nibble::inline v0 {
+
+struct Tokenizer::State : TokenizerParts {
+  const Vocabulary& known(TokenId id) const {
+    if (vocabulary.contains(id)) return vocabulary;
+    throw Error({.code = ErrorCode::out_of_range,
+                 .source = "tokenizer",
+                 .field = "token id",
+                 .found = std::to_string(id),
+                 .allowed = "0 to " + std::to_string(std::int64_t{vocabulary.size()} - 1)});
+  }
+  void append_bytes(TokenId id, bool show_special, std::string& out) const;
+  std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const;
+};
+
+namespace {
+
+std::string spaces_for_marks(std::string_view text) {
+  std::string out;
+  for (std::size_t at; (at = text.find(space_mark)) != text.npos;
+       text.remove_prefix(at + space_mark.size())) {
+    out += text.substr(0, at);
+    out += ' ';
+  }
+  return out += text;
+}
+
+void check_text(std::string_view text, std::uint64_t limit) {
+  if (text.size() > limit) {
+    throw Error({.code = ErrorCode::limit,
+                 .source = "encode",
+                 .field = "text",
+                 .found = std::to_string(text.size()) + " bytes",
+                 .allowed = "at most " + std::to_string(limit)});
+  }
+  if (const auto bad = find_invalid_utf8(text)) {
+    throw Error({.code = ErrorCode::invalid_argument,
+                 .source = "encode",
+                 .position = at_byte(*bad),
+                 .field = "text",
+                 .found = "bytes that are not UTF-8",
+                 .allowed = "valid UTF-8"});
+  }
+}
+
+// What one call of encode() works with.
+class Encoding {
+ public:
+  Encoding(const TokenizerParts& parts, std::size_t text_bytes)
+      : parts_(parts), cutter_(parts.pre_tokenizer, text_bytes) {
+    ids.reserve(text_bytes / 4 + parts.before.size() + parts.after.size());
+  }
+
+  std::vector<TokenId> ids;
+
+  void add_text(std::string_view text, bool parse_control) {
+    for (const Fragment& raw : parts_.specials.split(text, parse_control)) {
+      if (raw.token) {
+        ids.push_back(*raw.token);
+        continue;
+      }
+      const bool first = raw.text.data() == text.data();
+      const std::string_view normalized = rewrite(parts_.normalizer, raw.text, first, normalized_);
+      add_normalized(normalized, first, parse_control);
+    }
+  }
+
+ private:
+  void add_normalized(std::string_view text, bool first, bool parse_control) {
+    for (const Fragment& part : parts_.normalized_specials.split(text, parse_control)) {
+      if (part.token) {
+        ids.push_back(*part.token);
+        continue;
+      }
+      const bool at_beginning = first && part.text.data() == text.data();
+      const std::string_view prefixed = rewrite(parts_.prefixes, part.text, at_beginning, prefixed_);
+      cutter_.cut(prefixed,
+                  [&](std::string_view piece) { parts_.bpe.encode(parts_.vocabulary, piece, work_, ids); });
+    }
+  }
+
+  const TokenizerParts& parts_;
+  PreTokenizer::Cutter cutter_;
+  Bpe::Work work_;
+  std::string normalized_, prefixed_;
+};
+
+}  // namespace
+
+std::vector<TokenId> Tokenizer::State::encode(std::string_view text, const EncodeOptions& options) const {
+  check_text(text, text_bytes);
+  Encoding encoding(*this, text.size());
+  if (options.add_special) encoding.ids = before;
+  encoding.add_text(text, options.parse_special);
+  if (options.add_special) encoding.ids.insert(encoding.ids.end(), after.begin(), after.end());
+  return std::move(encoding.ids);
+}
+
+void Tokenizer::State::append_bytes(TokenId id, bool show_special, std::string& out) const {
+  const std::string_view text = known(id).text(id);
+  const TokenKind kind = vocabulary.kind(id);
+  if (kind == TokenKind::control || kind == TokenKind::unknown) {
+    if (show_special) out += text;
+  } else if (kind == TokenKind::byte) {
+    out += static_cast<char>(*parse_byte_token(text));
+  } else if (!bpe.byte_level) {
+    out += spaces_for_marks(text);
+  } else {
+    out += kind == TokenKind::user_defined ? std::string(text) : bytes_from_alphabet(text);
+  }
+}
+
+Tokenizer Tokenizer::from_gguf(const Metadata& metadata, const Limits& limits) {
+  return translate_errors(
+      [&] { return Tokenizer(std::make_shared<State>(State{read_gguf_tokenizer(metadata, limits)})); });
+}
+
+Tokenizer Tokenizer::from_json(const std::filesystem::path& tokenizer, const std::filesystem::path& config,
+                               const std::filesystem::path& generation, const Limits& limits) {
+  return translate_errors([&] {
+    return Tokenizer(
+        std::make_shared<State>(State{read_json_tokenizer(tokenizer, config, generation, limits)}));
+  });
+}
+
+Tokenizer Tokenizer::load(const Checkpoint& checkpoint, const Limits& limits) {
+  if (checkpoint.container == Container::gguf) return from_gguf(checkpoint.metadata, limits);
+  return translate_errors([&] {
+    const auto beside = [&](const char* name) {
+      std::error_code ignored;  // a file that cannot be asked about is refused when it is opened
+      const auto path = checkpoint.folder / name;
+      return std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found
+                 ? std::filesystem::path()
+                 : path;
+    };
+    const auto tokenizer = beside("tokenizer.json");
+    if (tokenizer.empty()) {
+      throw Error({.code = ErrorCode::missing,
+                   .source = checkpoint.folder.string(),
+                   .field = "tokenizer.json",
+                   .found = "no such file",
+                   .allowed = "a tokenizer.json beside the model"});
+    }
+    return from_json(tokenizer, beside("tokenizer_config.json"), beside("generation_config.json"), limits);
+  });
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  return translate_errors([&] { return state_->encode(text, options); });
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids, bool show_special) const {
+  return translate_errors([&] {
+    TextStream stream(*this, show_special);
+    std::string text;
+    for (const TokenId id : ids) text += stream.push(id);
+    return text += stream.finish();
+  });
+}
+
+std::string Tokenizer::bytes(TokenId id, bool show_special) const {
+  return translate_errors([&] {
+    std::string out;
+    state_->append_bytes(id, show_special, out);
+    return out;
+  });
+}
+
+std::uint32_t Tokenizer::size() const noexcept { return state_->vocabulary.size(); }
+std::string_view Tokenizer::text(TokenId id) const { return state_->known(id).text(id); }
+TokenKind Tokenizer::kind(TokenId id) const { return state_->known(id).kind(id); }
+std::optional<TokenId> Tokenizer::find(std::string_view text) const noexcept {
+  return state_->vocabulary.find(text);
+}
+std::optional<TokenId> Tokenizer::bos() const noexcept { return state_->bos; }
+std::optional<TokenId> Tokenizer::eos() const noexcept { return state_->eos; }
+bool Tokenizer::adds_bos() const noexcept {
+  const auto& before = state_->before;
+  return state_->bos && std::find(before.begin(), before.end(), *state_->bos) != before.end();
+}
+bool Tokenizer::adds_space_prefix() const noexcept { return state_->strips_space; }
+bool Tokenizer::is_end(TokenId id) const noexcept {
+  return std::binary_search(state_->ends.begin(), state_->ends.end(), id);
+}
+std::span<const TokenId> Tokenizer::ends() const noexcept { return state_->ends; }
+const std::string& Tokenizer::chat_template() const noexcept { return state_->chat_template; }
+
+}  // namespace nibble::inline v0

@@ -1,0 +1,313 @@
+// The operator table: every op, format and many shapes, on every CPU tier present, held against the reference
+// backend in double; and the same bits for every split of the work.
+#include "kernels/backends.hpp"
+#include "kernels/cpu/backend.hpp"
+#include "support/catch.hpp"
+#include "tests/kernels/toy_plan.hpp"
+
+using namespace nibble;
+
+namespace {
+
+constexpr int n_shapes = 200;
+
+// Sizes that hit 1, odd, and both sides of every tile.
+std::uint32_t draw(std::mt19937& random, std::uint32_t most) {
+  const std::uint32_t edges[] = {1, 2, 3, 7, 15, 16, 17, 33, 47, 48, 49, 64, 65};
+  const std::uint32_t n = random() % 2 == 0 ? edges[random() % std::size(edges)] : random() % most + 1;
+  return std::min(n, most);
+}
+
+struct Case {
+  ToyPlan toy;
+  std::uint32_t tokens = 1;
+  BackendOptions options;
+};
+
+// What the numeric contract allows (docs/numerics.md). The portable tier keeps activations in float.
+double tolerance(std::string_view tier, const Format* format) {
+  if (tier == "portable" || format == nullptr || format->dtype == Dtype::F32) return 1e-11;
+  if (format->dtype == Dtype::F16) return 1e-6;
+  if (format->dtype == Dtype::BF16) return 1e-5;
+  return 1e-4;
+}
+
+// Runs a case on every tier; `format` is that of its matrix, null where it has none.
+void check_case(const Case& c, const Format* format) {
+  BackendOptions exact = c.options;
+  exact.float64 = true;
+  const auto oracle = reference::make_backend(exact);
+  oracle->prepare(c.toy.plan, c.toy.weights, {});
+  const std::vector<float> expected = run_tokens(*oracle, c.toy, c.options, c.tokens, c.tokens);
+  for (const cpu::Tier& tier : cpu::tiers()) {
+    if (!cpu::runs_here(tier)) continue;
+    BackendOptions options = c.options;
+    options.threads = 2;
+    cpu::CpuBackend backend(*tier.table, options);
+    backend.prepare(c.toy.plan, c.toy.weights, {});
+    REQUIRE(backend.name() == "cpu/" + std::string(tier.table->tier));
+    const std::vector<float> got = run_tokens(backend, c.toy, options, c.tokens, c.tokens);
+    REQUIRE(nmse(got, expected) <= tolerance(tier.table->tier, format));
+
+    // Any chunking gives the same bits.
+    const std::uint32_t chunk = 1 + c.tokens / 3;
+    REQUIRE(same_bits(run_tokens(backend, c.toy, options, c.tokens, chunk), got));
+  }
+}
+
+// Rows of a format, encoded once for all shapes.
+std::vector<std::byte> bank(const Format& format, std::size_t elements) {
+  const std::vector<float> values = random_floats(elements, 7);
+  std::vector<std::byte> bytes(elements / format.block_size * format.block_bytes);
+  format.encode(values.data(), bytes.data(), elements, nullptr);
+  return bytes;
+}
+
+constexpr std::uint32_t most_rows = 70, most_cols = 1024;
+
+Case matmul_case(const Format& format, const std::vector<std::byte>& bytes, std::mt19937& random) {
+  const std::uint32_t cols = format.block_size == 1
+                                 ? draw(random, most_cols)
+                                 : (random() % (most_cols / format.block_size) + 1) * format.block_size;
+  const std::uint32_t rows = draw(random, most_rows);
+  Case c;
+  c.tokens = draw(random, 100);
+  const Slot in = c.toy.inputs(cols, random_floats(std::size_t{c.tokens} * cols, random()));
+  const std::size_t used = std::size_t{rows} * cols / format.block_size * format.block_bytes;
+  std::vector<std::byte> weights(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(used));
+  Args args{.scale = random() % 2 != 0 ? 1.0f : 0.25f};
+  if (random() % 4 == 0) args.softcap = 30.0f;
+  const WeightId w = c.toy.weight("matrix", format, rows, cols, std::move(weights));
+  if (random() % 2 == 0)
+    args.bias = c.toy.weight("bias", *find_format(Dtype::F32), 0, rows, random_floats(rows, random()));
+  c.toy.finish({.op = Op::matmul, .out = {}, .a = in, .b = {}, .w = w, .args = args}, rows);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("matmul of every format equals the reference on every tier") {
+  for (const Format& format : formats()) {
+    DYNAMIC_SECTION(format.name) {
+      std::mt19937 random(1);
+      const std::vector<std::byte> bytes = bank(format, std::size_t{most_rows} * most_cols);
+      for (int i = 0; i < n_shapes; ++i) check_case(matmul_case(format, bytes, random), &format);
+    }
+  }
+}
+
+TEST_CASE("embed of every format is exact on every tier") {
+  for (const Format& format : formats()) {
+    DYNAMIC_SECTION(format.name) {
+      std::mt19937 random(2);
+      for (int i = 0; i < n_shapes; ++i) {
+        const std::uint32_t width = draw(random, 8) * (format.block_size == 1 ? 13 : format.block_size);
+        Case c;
+        c.tokens = draw(random, 20);
+        const std::vector<float> values = random_floats(std::size_t{c.tokens} * width, random());
+        const WeightId table = c.toy.weight("table", format, c.tokens, width, values);
+        const Slot out{c.toy.buffer(width), 0, width};
+        const float scale = static_cast<float>(random() % 100 + 1) / 8.0f;
+        c.toy.plan.steps.push_back(
+            {.op = Op::embed, .out = out, .a = {}, .b = {}, .w = table, .args = {.scale = scale}});
+        const std::vector<float> zeros(std::size_t{c.tokens} * width);
+        c.toy.finish(
+            {.op = Op::add, .out = {}, .a = out, .b = c.toy.inputs(width, zeros), .w = no_weight, .args = {}},
+            width);
+        check_case(c, nullptr);
+      }
+    }
+  }
+}
+
+TEST_CASE("norm equals the reference on every tier") {
+  for (int i = 0; i < n_shapes; ++i) {
+    std::mt19937 random(static_cast<std::uint32_t>(i));
+    Case c;
+    c.tokens = draw(random, 30);
+    const std::uint32_t group = draw(random, 5'000), width = group * (random() % 4 + 1);
+    const float size = i % 3 == 0 ? 1e-4f : i % 3 == 1 ? 1.0f : 1e4f;
+    const Slot in = c.toy.inputs(width, random_floats(std::size_t{c.tokens} * width, random(), size));
+    const WeightId w = c.toy.weight("w", *find_format(Dtype::BF16), 0, group, random_floats(group, random()));
+    c.toy.finish(
+        {.op = Op::norm, .out = {}, .a = in, .b = {}, .w = w, .args = {.eps = 1e-5f, .group = group}}, width);
+    check_case(c, nullptr);
+  }
+}
+
+TEST_CASE("gate and add equal the reference on every tier") {
+  for (int i = 0; i < 3 * n_shapes; ++i) {
+    std::mt19937 random(static_cast<std::uint32_t>(i));
+    Case c;
+    c.tokens = draw(random, 30);
+    const std::uint32_t width = draw(random, 3'000);
+    const float size = i % 2 == 0 ? 1.0f : 20.0f;
+    const Slot in = c.toy.inputs(2 * width, random_floats(std::size_t{c.tokens} * 2 * width, random(), size));
+    const Op op = i % 3 == 0 ? Op::add : Op::gate;
+    const Activation activation = i % 3 == 1 ? Activation::silu : Activation::gelu_tanh;
+    c.toy.finish({.op = op,
+                  .out = {},
+                  .a = in.part(0, width),
+                  .b = in.part(width, width),
+                  .w = no_weight,
+                  .args = {.activation = activation}},
+                 width);
+    check_case(c, nullptr);
+  }
+}
+
+TEST_CASE("rope equals the reference on every tier") {
+  for (int i = 0; i < n_shapes; ++i) {
+    std::mt19937 random(static_cast<std::uint32_t>(i));
+    Case c;
+    c.tokens = draw(random, 100);
+    const std::uint32_t heads = draw(random, 9), head_dim = 2 * draw(random, 64), width = heads * head_dim;
+    const std::uint32_t pairs = i % 4 == 0 ? (head_dim / 2 + 1) / 2 : head_dim / 2;
+    RopeTable table{.pairs = i % 2 == 0 ? RopePairs::adjacent : RopePairs::halves,
+                    .inverse_frequency = {},
+                    .magnitude = i % 3 == 0 ? 1.19f : 1.0f};
+    for (std::uint32_t j = 0; j < pairs; ++j)
+      table.inverse_frequency.push_back(std::pow(10'000.0f, -float(j) / float(pairs)));
+    c.toy.plan.ropes.push_back(table);
+    const Slot in = c.toy.inputs(width, random_floats(std::size_t{c.tokens} * width, random()));
+    const Args args{.rope = 0, .n_heads = heads, .head_dim = head_dim};
+    c.toy.plan.steps.push_back({.op = Op::rope, .out = in, .a = in, .b = {}, .w = no_weight, .args = args});
+    const Slot zeros = c.toy.inputs(width, std::vector<float>(std::size_t{c.tokens} * width));
+    c.toy.finish({.op = Op::add, .out = {}, .a = in, .b = zeros, .w = no_weight, .args = {}}, width);
+    check_case(c, nullptr);
+  }
+}
+
+namespace {
+
+Case attend_case(std::uint32_t seed, KvType type, std::uint32_t tokens) {
+  std::mt19937 random(seed);
+  Case c;
+  c.tokens = tokens;
+  c.options.kv_type = type;
+  c.options.max_tokens = c.options.max_outputs = std::max(512u, tokens);
+  const std::uint32_t heads = random() % 3 + 1, group = random() % 5 + 1;
+  const std::uint32_t head_dim = type == KvType::Q8_0 ? 32 * (random() % 4 + 1) : draw(random, 80);
+  const std::uint32_t q = heads * group * head_dim, kv = 2 * heads * head_dim;
+  const std::uint32_t window = random() % 2 == 0 ? 0 : draw(random, 150);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  c.toy.plan.kv = {{.n_kv_heads = heads, .head_dim = head_dim, .window = window}};
+  c.options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(c.toy.plan.kv, tokens, tokens));
+  const Slot in = c.toy.inputs(q + kv, random_floats(std::size_t{tokens} * (q + kv), random(), 2.0f));
+  c.toy.finish({.op = Op::attend,
+                .out = {},
+                .a = in.part(0, q),
+                .b = in.part(q, kv),
+                .w = no_weight,
+                .args = {.scale = scale,
+                         .softcap = random() % 3 == 0 ? 5.0f : 0.0f,
+                         .layer = 0,
+                         .n_heads = heads * group,
+                         .n_kv_heads = heads,
+                         .head_dim = head_dim,
+                         .window = window}},
+               q);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("attend equals the reference on every tier, for every type of cache") {
+  const KvType type = GENERATE(KvType::F16, KvType::F32, KvType::BF16, KvType::Q8_0);
+  DYNAMIC_SECTION(to_string(type)) {
+    for (std::uint32_t i = 0; i < n_shapes; ++i) {
+      std::mt19937 random(i);
+      check_case(attend_case(i, type, draw(random, 200)), nullptr);
+    }
+  }
+}
+
+TEST_CASE("attend over several spans equals the reference, with and without a window") {
+  for (std::uint32_t seed : {1u, 2u, 3u, 4u}) {
+    check_case(attend_case(seed, KvType::F16, 2 * cpu::attend_span + 77), nullptr);
+  }
+}
+
+TEST_CASE("every tier gives the same bits for any number of threads") {
+  std::mt19937 random(5);
+  for (const cpu::Tier& tier : cpu::tiers()) {
+    if (!cpu::runs_here(tier)) continue;
+    for (const char* name : {"F32", "F16", "Q4_0", "Q4_K", "Q6_K", "Q8_0"}) {
+      const Format& format = *find_format(name);
+      const Case c = matmul_case(format, bank(format, std::size_t{most_rows} * most_cols), random);
+      std::vector<float> first;
+      for (std::uint32_t threads = 1; threads <= 8; ++threads) {
+        BackendOptions options = c.options;
+        options.threads = threads;
+        cpu::CpuBackend backend(*tier.table, options);
+        REQUIRE(backend.threads() == threads);
+        backend.prepare(c.toy.plan, c.toy.weights, {});
+        const std::vector<float> got = run_tokens(backend, c.toy, options, c.tokens, c.tokens);
+        if (threads == 1) first = got;
+        REQUIRE(same_bits(got, first));
+      }
+    }
+  }
+}
+
+TEST_CASE("every kernel gives the same bits for any range of rows and tokens") {
+  const std::size_t rows = 83, cols = 768, tokens = 53;
+  const std::vector<float> in = random_floats(tokens * cols, 3);
+  for (const cpu::Tier& tier : cpu::tiers()) {
+    if (!cpu::runs_here(tier)) continue;
+    const cpu::Kernels kernels(*tier.table);
+    for (const Format& format : formats()) {
+      const cpu::MatmulKernel& kernel = kernels.matmul(format, rows, cols);
+      const std::vector<std::byte> bytes = bank(format, rows * cols);
+      cpu::Matrix matrix{.format = &format, .rows = rows, .cols = cols, .bytes = bytes.data()};
+      cpu::AlignedBytes packed;
+      if (kernel.pack != nullptr) {
+        packed = cpu::AlignedBytes(kernel.packed_bytes(format, rows, cols));
+        kernel.pack({.matrix = matrix, .row_begin = 0, .row_end = rows, .packed = packed.data()});
+        matrix.bytes = packed.data();
+      }
+      const std::size_t stride = kernel.form->bytes(cols);
+      const cpu::AlignedBytes converted(stride * tokens), scratch(kernel.scratch_bytes(cols));
+      for (std::size_t t = 0; t < tokens; ++t)
+        kernel.form->convert(in.data() + t * cols, cols, converted.data() + t * stride);
+      const auto run = [&](std::size_t row_step, std::size_t token_step) {
+        std::vector<float> out(tokens * rows);
+        for (std::size_t t = 0; t < tokens; t += token_step) {
+          for (std::size_t r = 0; r < rows; r += row_step) {
+            kernel.run({.matrix = matrix,
+                        .row_begin = r,
+                        .row_end = std::min(rows, r + row_step),
+                        .activations = converted.data() + t * stride,
+                        .n_tokens = std::min(token_step, tokens - t),
+                        .out = out.data() + t * rows,
+                        .out_stride = rows,
+                        .scratch = scratch.data()});
+          }
+        }
+        return out;
+      };
+      const std::vector<float> whole = run(rows, tokens);
+      for (std::size_t token_step : {1, 2, 3, 4, 8, 16, 31, 52}) {
+        CHECK(same_bits(run(kernel.row_tile, token_step), whole));
+        CHECK(same_bits(run(3 * kernel.row_tile, token_step), whole));
+      }
+    }
+  }
+}
+
+TEST_CASE("NaN and infinity pass through every float op of every tier") {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  for (const cpu::Tier& tier : cpu::tiers()) {
+    if (!cpu::runs_here(tier)) continue;
+    const cpu::Kernels kernels(*tier.table);
+    std::vector<float> in(100, 1.0f), one(100, 1.0f), out(100);
+    in[37] = nan;
+    in[38] = inf;
+    kernels.floats.add(in.data(), one.data(), out.data(), 100);
+    CHECK((std::isnan(out[37]) && std::isinf(out[38]) && out[36] == 2.0f));
+    kernels.floats.gate(in.data(), one.data(), out.data(), 100, Activation::silu);
+    CHECK((std::isnan(out[37]) && std::isinf(out[38])));
+    kernels.floats.norm(in.data(), one.data(), out.data(), 100, 1e-5f);
+    CHECK(std::isnan(out[0]));
+  }
+}
