@@ -47,7 +47,7 @@ const KernelTable& find_tier(std::string_view name) {
 }
 
 Kernels::Kernels(const KernelTable& table) noexcept
-    : tier(&table), portable(tiers().back().table), attend(table.attend) {
+    : tier(&table), portable(tiers().back().table), attend(table.attend), floats{} {
   if (table.floats != nullptr) floats = *table.floats;
   inherit(attend, portable->attend);
   inherit(floats.norm, portable->floats->norm);

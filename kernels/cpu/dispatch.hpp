@@ -35,7 +35,7 @@ struct Kernels {
   const KernelTable* tier;
   const KernelTable* portable;
   const AttendKernel* attend;
-  FloatKernels floats = {};
+  FloatKernels floats;
 };
 
 }  // namespace nibble::inline v0::cpu
