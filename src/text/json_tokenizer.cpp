@@ -57,6 +57,10 @@ Error unsupported(const Json& value, std::string_view allowed) {
   return value.error(ErrorCode::unsupported, value.describe(), std::string(allowed));
 }
 
+void check_steps(const Json& step, std::size_t n) {
+  if (n >= max_steps) throw step.error(ErrorCode::limit, "one more", "at most " + std::to_string(max_steps));
+}
+
 TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
                                    const std::filesystem::path& config,
                                    const std::filesystem::path& generation, const Limits& limits) {
