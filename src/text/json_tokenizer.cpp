@@ -69,8 +69,8 @@ TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
   const JsonDocument document = read_json(tokenizer, limits);
   const Json root = document.root();
   if (const auto normalizer = present(root, "normalizer")) read_normalizer(*normalizer, parts.normalizer);
-  if (const auto pre = present(root, "pre_tokenizer"))
-    read_pre_tokenizer(*pre, tokenizer.string(), limits, parts);
+  const auto pre_tokenizer = present(root, "pre_tokenizer");
+  if (pre_tokenizer) read_pre_tokenizer(*pre_tokenizer, tokenizer.string(), limits, parts);
   read_model(root, limits, parts);
   if (const auto decoder = present(root, "decoder")) read_decoder(*decoder, parts);
   if (const auto post = present(root, "post_processor")) read_post_processor(*post, parts);

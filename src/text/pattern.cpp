@@ -157,6 +157,7 @@ Pattern::Search::Search(const Pattern& pattern, StepBudget& budget)
   pcre2_general_context* memory = pattern.compiled_->memory.get();
   state_->context = own(pcre2_match_context_create(memory));
   state_->match = own(pcre2_match_data_create(1, memory));
+  pcre2_set_match_limit(state_->context.get(), ~0u);  // long texts take many steps; callouts count better
   if (pattern.compiled_->counted) {
     pcre2_set_heap_limit(state_->context.get(), heap_kib);
     pcre2_set_callout(state_->context.get(), count_step, &state_->progress);
