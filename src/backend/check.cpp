@@ -75,9 +75,7 @@ class PlanCheck {
     demand(out.first_step <= number_ && number_ <= out.last_step, "out");
     if (s.op != Op::embed) input(s.a, s.out, "a");
     switch (s.op) {
-      case Op::embed:
-        demand(out.rows == Rows::tokens, "out");
-        return matrix(s.w, s.out.width);
+      case Op::embed: demand(out.rows == Rows::tokens, "out"); return matrix(s.w, s.out.width);
       case Op::norm:
         demand(s.args.group > 0 && s.out.width % s.args.group == 0 && s.a.width == s.out.width, "group");
         return vector(s.w, s.args.group);
