@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "support/catch.hpp"
+#include "support/temp_folder.hpp"
 #include "support/thrown.hpp"
 #include "support/tiny_model.hpp"
 
@@ -25,7 +26,7 @@ TEST_CASE("a model opens whole: hyperparameters, weights, plan, tokenizer") {
 
 TEST_CASE("item 38: fewer embedding rows than tokens are refused") {
   const TempFolder folder;
-  const std::filesystem::path path = folder / "m.gguf";
+  const std::filesystem::path path = folder.path() / "m.gguf";
   Metadata metadata = tiny_metadata({});
   const std::int64_t rows = TinyModel{}.vocabulary();
   const auto refusal = [&](std::int64_t vocab_size) {
@@ -50,15 +51,15 @@ TEST_CASE("the fingerprint is the model's, wherever it lies, and no other's") {
 
 TEST_CASE("opening can be cancelled, and a missing or damaged file is refused") {
   const TempFolder folder;
-  write_tiny_model(folder / "m.gguf");
+  write_tiny_model(folder.path() / "m.gguf");
   std::stop_source stop;
   stop.request_stop();
   for (const LoadMode mode : {LoadMode::copy, LoadMode::map}) {
-    const Error e =
-        thrown([&] { Model::open(folder / "m.gguf", {.load = mode, .watch = {.stop = stop.get_token()}}); });
+    const Error e = thrown(
+        [&] { Model::open(folder.path() / "m.gguf", {.load = mode, .watch = {.stop = stop.get_token()}}); });
     CHECK(e.code() == ErrorCode::cancelled);
   }
-  CHECK(thrown([&] { Model::open(folder / "none.gguf"); }).code() == ErrorCode::io);
-  std::filesystem::resize_file(folder / "m.gguf", 1000);
-  CHECK(thrown([&] { Model::open(folder / "m.gguf"); }).code() == ErrorCode::truncated);
+  CHECK(thrown([&] { Model::open(folder.path() / "none.gguf"); }).code() == ErrorCode::io);
+  std::filesystem::resize_file(folder.path() / "m.gguf", 1000);
+  CHECK(thrown([&] { Model::open(folder.path() / "m.gguf"); }).code() == ErrorCode::truncated);
 }
