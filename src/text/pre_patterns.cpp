@@ -63,7 +63,8 @@ constexpr std::array<View, 4> by_default = {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, dig
 
 constexpr bool bos = true, whole = true, nfc = true;
 
-constexpr std::array table = {
+// Not a deduced std::array: GCC 12 keeps those in writable memory.
+constexpr PrePatterns table[] = {
     PrePatterns{"default", by_default},
     PrePatterns{"gpt-2", by_gpt2},
     PrePatterns{"phi-2", by_gpt2},
@@ -96,8 +97,8 @@ constexpr std::array table = {
 const std::string_view gpt2_pattern = gpt2;
 
 const PrePatterns* find_pre_patterns(std::string_view name) noexcept {
-  const auto it = std::find_if(table.begin(), table.end(), [&](const auto& row) { return row.name == name; });
-  return it == table.end() ? nullptr : &*it;
+  const auto* it = std::find_if(std::begin(table), std::end(table), [&](const auto& row) { return row.name == name; });
+  return it == std::end(table) ? nullptr : it;
 }
 
 std::string pre_pattern_names() {
@@ -107,7 +108,7 @@ std::string pre_pattern_names() {
 }
 
 bool is_known_pattern(std::string_view pattern) noexcept {
-  return std::any_of(table.begin(), table.end(), [&](const PrePatterns& row) {
+  return std::any_of(std::begin(table), std::end(table), [&](const PrePatterns& row) {
     return std::find(row.patterns.begin(), row.patterns.end(), pattern) != row.patterns.end();
   });
 }
