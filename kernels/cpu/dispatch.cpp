@@ -14,12 +14,12 @@ namespace {
 Error no_such_tier(std::string_view name) {
   std::string here;
   for (const Tier& tier : tiers()) {
-    if (runs_here(tier)) here += (here.empty() ? "" : ", ") + std::string(tier.table->tier);
+    if (runs_here(tier)) here.append(here.empty() ? "" : ", ").append(tier.table->tier);
   }
   return Error({.code = ErrorCode::unsupported,
                 .source = "cpu backend",
                 .field = "isa",
-                .found = "'" + std::string(name) + "'",
+                .found = std::string("'").append(name).append("'"),
                 .allowed = here});
 }
 

@@ -20,6 +20,7 @@ constexpr std::string_view key_tokens = "tokenizer.ggml.tokens";
 constexpr std::string_view key_scores = "tokenizer.ggml.scores";
 constexpr std::string_view key_types = "tokenizer.ggml.token_type";
 constexpr std::string_view key_merges = "tokenizer.ggml.merges";
+constexpr std::string_view key_template = "tokenizer.chat_template";
 constexpr std::uint64_t no_token = 0xFFFFFFFF;  // how files write that there is none
 
 std::string item(std::string_view name, std::size_t index) {
@@ -41,7 +42,7 @@ class GgufTokenizer {
     parts_.bpe.byte_level ? read_byte_level() : read_sentencepiece();
     read_ends();
     read_specials();
-    parts_.chat_template = m_.text("tokenizer.chat_template", "");
+    read_template();
     return std::move(parts_);
   }
 
@@ -54,6 +55,7 @@ class GgufTokenizer {
   void read_byte_tokens();
   void read_ends();
   void read_specials();
+  void read_template();
   void wrap(bool adds_bos);
   std::optional<TokenId> token(std::string_view key, std::optional<TokenId> absent = std::nullopt) const;
 
@@ -257,6 +259,14 @@ void GgufTokenizer::read_specials() {
     specials.push_back({.text = std::string(text), .id = id, .control = control, .strip_right = strips});
   }
   parts_.specials = SpecialTokens(std::move(specials));
+}
+
+void GgufTokenizer::read_template() {
+  parts_.chat_template = m_.text(key_template, "");
+  if (const auto bad = find_invalid_utf8(parts_.chat_template)) {
+    throw m_.error(ErrorCode::malformed, key_template, "bytes that are not UTF-8 at " + at_byte(*bad),
+                   "UTF-8");
+  }
 }
 
 // A key's token id. Keys that no step needs (padding, mask) are not even looked at.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -62,22 +63,19 @@ class Merger {
   template <class Lookup>
   void merge_many(const Lookup& lookup);
 
-  struct Candidate {
-    Merge merge;
-    std::uint32_t left = 0;  // the symbol's index
-    std::uint32_t end = 0;   // of the right symbol when this was found; it ends elsewhere now: stale
-    bool operator<(const Candidate& other) const noexcept {  // of a heap, whose top is the greatest
-      return merge.rank != other.merge.rank ? merge.rank > other.merge.rank : left > other.left;
-    }
-  };
+  // A pair waiting to be merged: its rank, then its left symbol's index.
+  using Candidate = std::uint64_t;
   struct Link {
     std::uint32_t previous = 0;
     std::uint32_t next = 0;
+    Merge pair;  // with the next symbol
   };
 
   std::vector<Merge> pairs_;  // merge_few: of each symbol with the next
-  std::vector<Candidate> heap_;
-  std::vector<Link> links_;
+  std::vector<Link> links_;   // merge_many: of each symbol
+  // Candidates in order, and a heap of those found since; mostly the later ones come in order too, and then
+  // the heap is the next run.
+  std::vector<Candidate> run_, found_;
 };
 
 template <class Lookup>
@@ -101,37 +99,49 @@ template <class Lookup>
 void Merger::merge_many(const Lookup& lookup) {
   constexpr std::uint32_t none = Merge::never;
   const auto n = static_cast<std::uint32_t>(symbols.size());
-  heap_.clear();
-  links_.resize(n);
-  const auto propose = [&](std::uint32_t left, std::uint32_t right) {
-    const Merge merge = lookup(symbols[left], symbols[right]);
-    if (merge.rank != Merge::never) heap_.push_back({merge, left, symbols[right].end});
+  run_.clear();
+  found_.clear();
+  links_.assign(n, Link{});
+  const auto pair_up = [&](std::uint32_t left, std::uint32_t right) {
+    if (left == none) return;
+    Merge& pair = links_[left].pair;
+    pair = right == none ? Merge{} : lookup(symbols[left], symbols[right]);
+    if (pair.rank == Merge::never) return;
+    found_.push_back(std::uint64_t{pair.rank} << 32 | left);
+    std::push_heap(found_.begin(), found_.end(), std::greater<>());
   };
   for (std::uint32_t i = 0; i < n; ++i) {
-    links_[i] = {i == 0 ? none : i - 1, i + 1 == n ? none : i + 1};
-    if (i > 0) propose(i - 1, i);
+    links_[i].previous = i == 0 ? none : i - 1;
+    links_[i].next = i + 1 == n ? none : i + 1;
+    pair_up(i, links_[i].next);
   }
-  std::make_heap(heap_.begin(), heap_.end());
-  const auto push = [&](std::uint32_t left, std::uint32_t right) {
-    if (left == none || right == none) return;
-    const std::size_t before = heap_.size();
-    propose(left, right);
-    if (heap_.size() > before) std::push_heap(heap_.begin(), heap_.end());
-  };
-  while (!heap_.empty()) {
-    std::pop_heap(heap_.begin(), heap_.end());
-    const Candidate top = heap_.back();
-    heap_.pop_back();
-    Symbol& left = symbols[top.left];
-    const auto [previous, right] = links_[top.left];
-    if (left.begin == left.end || right == none || symbols[right].end != top.end) continue;
-    left = {left.begin, top.end, top.merge.result};
+  std::size_t done = 0;  // of run_
+  while (done < run_.size() || !found_.empty()) {
+    if (done == run_.size()) {
+      run_.swap(found_);
+      if (!std::is_sorted(run_.begin(), run_.end())) std::sort(run_.begin(), run_.end());
+      found_.clear();
+      done = 0;
+    }
+    Candidate best = run_[done];
+    if (!found_.empty() && found_.front() < best) {
+      best = found_.front();
+      std::pop_heap(found_.begin(), found_.end(), std::greater<>());
+      found_.pop_back();
+    } else {
+      ++done;
+    }
+    const auto left = static_cast<std::uint32_t>(best);
+    Link& link = links_[left];
+    if (link.pair.rank != best >> 32) continue;  // one of the two has become part of another symbol
+    const std::uint32_t right = link.next;
+    symbols[left] = {symbols[left].begin, symbols[right].end, link.pair.result};
     symbols[right].begin = symbols[right].end;  // gone
-    const std::uint32_t next = links_[right].next;
-    links_[top.left].next = next;
-    if (next != none) links_[next].previous = top.left;
-    push(previous, top.left);
-    push(top.left, next);
+    links_[right].pair = {};
+    link.next = links_[right].next;
+    if (link.next != none) links_[link.next].previous = left;
+    pair_up(link.previous, left);
+    pair_up(left, link.next);
   }
   std::erase_if(symbols, [](const Symbol& s) { return s.begin == s.end; });
 }

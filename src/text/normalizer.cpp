@@ -23,11 +23,12 @@ bool is_composed_already(std::string_view text) {
 std::vector<utf8proc_int32_t> decompose(std::string_view text) {
   std::vector<utf8proc_int32_t> out;
   out.reserve(text.size());
+  constexpr auto how = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE);
   std::array<utf8proc_int32_t, 32> parts;  // the longest canonical decomposition has 4
   for (std::size_t at = 0; at < text.size(); at += utf8_length(text[at])) {
     int boundary = 0;
     const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(utf8_character(text, at)),
-                                           parts.data(), parts.size(), UTF8PROC_STABLE, &boundary);
+                                           parts.data(), parts.size(), how, &boundary);
     out.insert(out.end(), parts.data(), parts.data() + n);
   }
   return out;

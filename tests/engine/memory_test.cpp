@@ -114,7 +114,6 @@ TEST_CASE("every allocation failing while text is generated leaves a session tha
     const Engine engine(open_tiny_model(shape), {.threads = 2, .batch = 16});
     Session session(engine);
     session.append("the cat and the");
-    session.logits();
     const auto length = static_cast<std::uint32_t>(session.tokens().size());
     const auto generate = [&] { return session.generate(" hat is on the mat", eight); };
     const auto rewind = [&] {
@@ -123,7 +122,7 @@ TEST_CASE("every allocation failing while text is generated leaves a session tha
     };
     const std::string expected = generate().text;
     rewind();
-    check(sweep(generate, rewind), 100);
+    check(sweep(generate, rewind), 80);
     CHECK(generate().text == expected);
   }
 }
