@@ -42,7 +42,7 @@ const float* Prepared::vector(WeightId id) const {
 CpuBackend::CpuBackend(const KernelTable& tier, const BackendOptions& options)
     : options_(options),
       kernels_(tier),
-      name_("cpu/" + std::string(tier.tier)),
+      name_(std::string("cpu/").append(tier.tier)),
       pool_(thread_count(options)) {}
 
 MemoryUse CpuBackend::plan_memory(const Plan& plan, const Weights& weights) const {
