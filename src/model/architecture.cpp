@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 #include "nibble/arch/all.hpp"
@@ -14,20 +15,15 @@ namespace {
 
 constexpr std::uint32_t n_places = 256;
 
-template <std::size_t... places>
-constexpr std::size_t count_places(std::index_sequence<places...>) {
-  return (0 + ... + (ArchitectureAt<places>::value != nullptr ? 1 : 0));
-}
-
-constexpr std::size_t n_architectures = count_places(std::make_index_sequence<n_places>());
+// By type: comparing the address itself is no constant expression for GCC's undefined-behaviour sanitizer.
+template <std::size_t place>
+constexpr bool is_taken = !std::is_null_pointer_v<decltype(ArchitectureAt<place>::value)>;
 
 template <std::size_t... places>
 constexpr auto collect(std::index_sequence<places...>) {
-  std::array<const Architecture*, n_architectures> list{};
+  std::array<const Architecture*, (0 + ... + std::size_t{is_taken<places>})> list{};
   std::size_t n = 0;
-  for (const Architecture* a : {ArchitectureAt<places>::value...}) {
-    if (a != nullptr) list[n++] = a;
-  }
+  ((is_taken<places> ? void(list[n++] = ArchitectureAt<places>::value) : void()), ...);
   return list;
 }
 
