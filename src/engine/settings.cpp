@@ -125,6 +125,7 @@ EngineSettings settle(const Model& model, const EngineOptions& given) {
   o.threads = s.backend->threads();
   s.plan.backend = s.backend->name();
   s.plan.memory = s.backend->plan_memory(plan, model.weights());
+  s.plan.placements = s.backend->placements(plan, model.weights());
   check_budget(model, o, s.plan);
   return s;
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <type_traits>
 #include <utility>
 
 #include "nibble/arch/all.hpp"
@@ -15,19 +14,23 @@ namespace {
 
 constexpr std::uint32_t n_places = 256;
 
-// By type: comparing the address itself is no constant expression for GCC's undefined-behaviour sanitizer.
-template <std::size_t place>
-constexpr bool is_taken = !std::is_null_pointer_v<decltype(ArchitectureAt<place>::value)>;
+template <std::uint32_t place>
+concept Taken = requires {
+  ArchitectureAt<place>::value;
+};
 
-template <std::size_t... places>
-constexpr auto collect(std::index_sequence<places...>) {
-  std::array<const Architecture*, (0 + ... + std::size_t{is_taken<places>})> list{};
+template <std::uint32_t... places>
+constexpr auto collect(std::integer_sequence<std::uint32_t, places...>) {
+  std::array<const Architecture*, (0 + ... + (Taken<places> ? 1 : 0))> found{};
   std::size_t n = 0;
-  ((is_taken<places> ? void(list[n++] = ArchitectureAt<places>::value) : void()), ...);
-  return list;
+  const auto add = [&]<std::uint32_t place>() {
+    if constexpr (Taken<place>) found[n++] = ArchitectureAt<place>::value;
+  };
+  (add.template operator()<places>(), ...);
+  return found;
 }
 
-constexpr auto list = collect(std::make_index_sequence<n_places>());
+constexpr auto list = collect(std::make_integer_sequence<std::uint32_t, n_places>());
 
 std::string known_names(bool gguf) {
   std::string names;

@@ -2,7 +2,6 @@
 // plan. Implemented by each header in arch/, listed in arch/all.hpp.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -25,9 +24,7 @@ struct Architecture {
 
 // The architecture in this numbered place, or nothing: each arch header specialises it for a free number.
 template <std::uint32_t number>
-struct ArchitectureAt {
-  static constexpr std::nullptr_t value = nullptr;
-};
+struct ArchitectureAt {};
 
 // All architectures of arch/all.hpp.
 NIBBLE_API std::span<const Architecture* const> architectures() noexcept;

@@ -1,0 +1,49 @@
+#!/bin/sh
+# On a fresh Debian or Ubuntu machine: installs what is missing, builds everything, passes every test; then the
+# same code under the sanitizers. Stops at the first error.
+#   tests/run.sh [--conformance FOLDER]     real models and vocabularies to test against as well
+set -eu
+cd "$(dirname "$0")/.."
+. .ci/packages.sh
+
+conformance=${NIBBLE_CONFORMANCE_DIR:-}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --conformance) conformance=$2; shift 2 ;;
+    *) echo "usage: tests/run.sh [--conformance FOLDER]" >&2; exit 2 ;;
+  esac
+done
+if [ -n "$conformance" ]; then
+  conformance=$(cd "$conformance" && pwd)
+  echo "== conformance data: $conformance"
+else
+  echo "== NO CONFORMANCE DATA: tests against real models are skipped (--conformance FOLDER)"
+fi
+
+# shellcheck disable=SC2086
+need $BUILD_PACKAGES catch2 python3 pkg-config
+
+# build PRESET TARGET...: configures and builds build/PRESET.
+build() {
+  preset=$1
+  shift
+  echo "== $preset: building $*"
+  cmake --preset "$preset" -DNIBBLE_CONFORMANCE_DIR="$conformance"
+  cmake --build "build/$preset" --target "$@"
+}
+
+# The kernel's address-space randomisation can be wider than the thread sanitizer allows.
+fixed_addresses=
+setarch "$(uname -m)" -R true 2>/dev/null && fixed_addresses="setarch $(uname -m) -R"
+
+build asan tests_unit tests_determinism tests_fuzz-replay
+echo "== asan: unit, determinism and fuzz-replay tests"
+ctest --test-dir build/asan --output-on-failure -L 'unit|determinism|fuzz-replay'
+
+build tsan test_kernels test_engine test_session test_determinism
+echo "== tsan: the tests that use threads"
+$fixed_addresses ctest --test-dir build/tsan --output-on-failure -R '^(kernels|engine|session|determinism)$'
+
+build release all
+echo "== release: every test"
+ctest --test-dir build/release --output-on-failure
