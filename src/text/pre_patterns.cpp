@@ -31,10 +31,13 @@ constexpr View tekken = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p
 // Letters with case, as DeepSeek lists them; fewer than Unicode has.
 constexpr View deepseek_letters =
     "\\s?["
-    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-"
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-"
+    "ᶚḀ-"
+    "ἕἘ-"
     "Ἕἠ-"
     "ὅὈ-Ὅ"
-    "ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-"
+    "ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-"
+    "ꚛꜢ-"
     "ꝯꝱ-"
     "ꞇ"
     "Ꞌ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-"
@@ -65,7 +68,6 @@ constexpr std::array<View, 4> by_default = {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, dig
 
 constexpr bool bos = true, whole = true, nfc = true;
 
-// Not a deduced std::array: GCC 12 keeps those in writable memory.
 constexpr PrePatterns table[] = {
     PrePatterns{"default", by_default},
     PrePatterns{"gpt-2", by_gpt2},
@@ -99,7 +101,8 @@ constexpr PrePatterns table[] = {
 const std::string_view gpt2_pattern = gpt2;
 
 const PrePatterns* find_pre_patterns(std::string_view name) noexcept {
-  const auto* it = std::find_if(std::begin(table), std::end(table), [&](const auto& row) { return row.name == name; });
+  const auto it =
+      std::find_if(std::begin(table), std::end(table), [&](const auto& row) { return row.name == name; });
   return it == std::end(table) ? nullptr : it;
 }
 
