@@ -32,18 +32,26 @@ build() {
   cmake --build "build/$preset" --target "$@"
 }
 
-# The kernel's address-space randomisation can be wider than the thread sanitizer allows.
-fixed_addresses=
-setarch "$(uname -m)" -R true 2>/dev/null && fixed_addresses="setarch $(uname -m) -R"
-
-build asan tests_unit tests_determinism tests_fuzz-replay
-echo "== asan: unit, determinism and fuzz-replay tests"
-ctest --test-dir build/asan --output-on-failure -L 'unit|determinism|fuzz-replay'
-
-build tsan test_kernels test_engine test_session test_determinism
-echo "== tsan: the tests that use threads"
-$fixed_addresses ctest --test-dir build/tsan --output-on-failure -R '^(kernels|engine|session|determinism)$'
+# check PRESET CTEST_ARGUMENT...: runs tests of build/PRESET, behind $prefix where something must come first.
+prefix=
+check() {
+  preset=$1
+  shift
+  echo "== $preset: testing"
+  $prefix ctest --test-dir "build/$preset" --output-on-failure --output-log "build/$preset/ctest.log" "$@"
+}
 
 build release all
-echo "== release: every test"
-ctest --test-dir build/release --output-on-failure
+check release
+
+build asan tests_unit tests_determinism tests_fuzz-replay
+check asan -L 'unit|determinism|fuzz-replay'
+
+# What uses threads. Address-space randomisation can be wider than this sanitizer allows, hence setarch.
+build tsan test_kernels test_engine test_session test_determinism
+setarch "$(uname -m)" -R true 2>/dev/null && prefix="setarch $(uname -m) -R"
+check tsan -R '^(kernels|engine|session|determinism)$'
+
+for preset in release asan tsan; do
+  echo "== $preset: $(grep 'tests passed' "build/$preset/ctest.log")"
+done
