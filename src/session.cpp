@@ -1,103 +1,16 @@
 // Session: tokens and what has been evaluated of them, kept in step whatever fails.
-// The top of the flow; tokenizer, engine and sampler meet here.
+// The top of the flow; generate() is in session/generate.cpp.
 #include "nibble/session.hpp"
 
-#include <chrono>
-#include <mutex>
+#include <string>
 #include <utility>
 
 #include "nibble/core/error.hpp"
 #include "nibble/file/byte_source.hpp"
 #include "src/file/partial_file.hpp"
-#include "src/session/stop_texts.hpp"
+#include "src/session/session_state.hpp"
 
 namespace nibble::inline v0 {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// What cancel() reaches: the stop of the call that is running, and of none later.
-class Cancel {
- public:
-  // A running call's scope.
-  class Scope {
-   public:
-    explicit Scope(Cancel& cancel) : cancel_(cancel) { cancel_.set(&source_); }
-    ~Scope() { cancel_.set(nullptr); }
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-    std::stop_token token() const noexcept { return source_.get_token(); }
-
-   private:
-    Cancel& cancel_;
-    std::stop_source source_;
-  };
-
-  void request() noexcept {
-    const std::lock_guard lock(mutex_);
-    if (running_ != nullptr) running_->request_stop();
-  }
-
- private:
-  void set(std::stop_source* source) noexcept {
-    const std::lock_guard lock(mutex_);
-    running_ = source;
-  }
-  std::mutex mutex_;
-  std::stop_source* running_ = nullptr;
-};
-
-SamplerOptions sampler_options(const GenerateOptions& o, const Model& model) {
-  SamplerOptions s{.temperature = o.temperature,
-                   .top_k = o.top_k,
-                   .top_p = o.top_p,
-                   .min_p = o.min_p,
-                   .typical_p = o.typical_p,
-                   .repetition_penalty = o.repetition_penalty,
-                   .presence_penalty = o.presence_penalty,
-                   .frequency_penalty = o.frequency_penalty,
-                   .penalty_window = o.penalty_window,
-                   .logit_bias = o.logit_bias,
-                   .seed = o.seed};
-  // Rows beyond the tokenizer's tokens are padding: no text stands for them.
-  for (std::uint32_t id = model.tokenizer().size(); id < model.plan().vocab_size; ++id)
-    s.logit_bias.insert_or_assign(static_cast<TokenId>(id), -std::numeric_limits<float>::infinity());
-  return s;
-}
-
-}  // namespace
-
-std::string_view to_string(StopReason reason) noexcept {
-  switch (reason) {
-    case StopReason::end_token: return "end_token";
-    case StopReason::stop_text: return "stop_text";
-    case StopReason::max_tokens: return "max_tokens";
-    case StopReason::context_full: return "context_full";
-    case StopReason::callback: return "callback";
-    case StopReason::cancelled: return "cancelled";
-  }
-  return "unknown";
-}
-
-struct Session::State {
-  State(Engine engine_of, Sequence own) : engine(std::move(engine_of)), sequence(std::move(own)) {}
-
-  Engine engine;
-  Sequence sequence;            // the first sequence.length() tokens are evaluated
-  std::vector<TokenId> tokens;  // all of them
-  std::vector<float> logits;    // after the last token; empty where that is not evaluated
-  Cancel cancel;
-
-  const Tokenizer& tokenizer() const noexcept { return engine.model().tokenizer(); }
-  std::vector<TokenId> encode(std::string_view text, bool parse_special) const;
-  void evaluate(std::span<const TokenId> more, const std::stop_token& stop, const Progress& progress);
-  bool continues_text() const;
-  struct Run;
-  void next_token(Run& run);
-};
 
 // BOS goes before a session's first text, unless that spells it itself. No EOS: more is to come.
 std::vector<TokenId> Session::State::encode(std::string_view text, bool parse_special) const {
@@ -124,56 +37,6 @@ void Session::State::evaluate(std::span<const TokenId> more, const std::stop_tok
   }
 }
 
-// Whether what comes next follows text, so that a space at its beginning counts.
-bool Session::State::continues_text() const {
-  if (tokens.empty() || static_cast<std::uint32_t>(tokens.back()) >= tokenizer().size()) return false;
-  return tokenizer().kind(tokens.back()) != TokenKind::control;
-}
-
-// One generation under way.
-struct Session::State::Run {
-  const GenerateOptions& options;
-  const OnText& on_text;
-  std::stop_token stop;
-  Sampler sampler;
-  StopTexts stop_texts;
-  TextStream stream;
-  Generation result;
-  std::string ready;  // text not yet handed out
-  bool done = false;
-
-  void end(StopReason reason) {
-    result.reason = reason;
-    done = true;
-  }
-  // Not through translate_errors: an exception of the caller's own stays what it is.
-  void hand_out() {
-    if (ready.empty()) return;
-    result.text += ready;
-    const std::string text = std::exchange(ready, {});
-    if (on_text && !on_text(text) && !done) end(StopReason::callback);
-  }
-};
-
-void Session::State::next_token(Run& run) {
-  if (run.result.tokens.size() == run.options.max_tokens) return run.end(StopReason::max_tokens);
-  if (tokens.size() == engine.options().context) return run.end(StopReason::context_full);
-  try {
-    if (logits.empty()) evaluate({}, run.stop, {});
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::cancelled) throw;
-  }
-  if (run.stop.stop_requested()) return run.end(StopReason::cancelled);
-  const Sample sample = run.sampler.sample(logits, tokens);
-  run.result.tokens.reserve(run.result.tokens.size() + 1);
-  tokens.push_back(sample.token);
-  run.result.tokens.push_back({sample.token, sample.logprob});
-  logits.clear();
-  if (!run.options.ignore_end && tokenizer().is_end(sample.token)) return run.end(StopReason::end_token);
-  run.ready += run.stop_texts.push(run.stream.push(sample.token));
-  if (run.stop_texts.matched()) run.end(StopReason::stop_text);
-}
-
 Session::Session(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 Session::Session(const Engine& engine)
     : state_(translate_errors([&] { return std::make_unique<State>(engine, engine.make_sequence()); })) {}
@@ -190,52 +53,10 @@ void Session::append(std::string_view text, bool parse_special, const Progress& 
 
 void Session::append(std::span<const TokenId> tokens, const Progress& progress) {
   translate_errors([&] {
+    const std::vector<TokenId> more(tokens.begin(), tokens.end());  // they may be the session's own
     const Cancel::Scope scope(state_->cancel);
-    state_->evaluate(tokens, scope.token(), progress);
+    state_->evaluate(more, scope.token(), progress);
   });
-}
-
-Generation Session::generate(std::string_view prompt, const GenerateOptions& options, const OnText& on_text) {
-  State& s = *state_;
-  const auto start = Clock::now();
-  const Cancel::Scope scope(s.cancel);
-  State::Run run = translate_errors([&] {
-    State::Run begun{
-        .options = options,
-        .on_text = on_text,
-        .stop = scope.token(),
-        .sampler = Sampler(sampler_options(options, s.engine.model()), s.engine.model().plan().vocab_size),
-        .stop_texts = StopTexts(options.stop, s.engine.model().limits()),
-        .stream = TextStream(s.tokenizer()),
-        .result = {},
-        .ready = {}};
-    const std::vector<TokenId> ids = s.encode(prompt, options.parse_special);
-    if (ids.empty() && s.tokens.empty())
-      throw Error({.code = ErrorCode::invalid_argument,
-                   .source = "generate",
-                   .field = "prompt",
-                   .found = "nothing",
-                   .allowed = "text, as the session is empty and the model has no BOS"});
-    s.evaluate(ids, scope.token(), options.progress);
-    begun.result.prompt_tokens = static_cast<std::uint32_t>(ids.size());
-    begun.stream.reset(s.continues_text());
-    return begun;
-  });
-  run.result.prompt_seconds = seconds_since(start);
-  const auto generating = Clock::now();
-  while (!run.done) {
-    translate_errors([&] { s.next_token(run); });
-    run.hand_out();
-  }
-  // What was held back, unless the caller has asked for no more.
-  const bool stopped = run.result.reason == StopReason::callback;
-  translate_errors([&] {
-    (stopped ? run.result.text : run.ready) +=
-        run.stop_texts.push(run.stream.finish()) + run.stop_texts.finish();
-  });
-  run.hand_out();
-  run.result.generate_seconds = seconds_since(generating);
-  return std::move(run.result);
 }
 
 std::vector<GeneratedToken> Session::score(std::string_view text) {

@@ -14,12 +14,12 @@ namespace {
 Error no_such_tier(std::string_view name) {
   std::string here;
   for (const Tier& tier : tiers()) {
-    if (runs_here(tier)) here += (here.empty() ? "" : ", ") + std::string(tier.table->tier);
+    if (runs_here(tier)) here.append(here.empty() ? "" : ", ").append(tier.table->tier);
   }
   return Error({.code = ErrorCode::unsupported,
                 .source = "cpu backend",
                 .field = "isa",
-                .found = "'" + std::string(name) + "'",
+                .found = std::string("'").append(name).append("'"),
                 .allowed = here});
 }
 
@@ -47,12 +47,13 @@ const KernelTable& find_tier(std::string_view name) {
 }
 
 Kernels::Kernels(const KernelTable& table) noexcept
-    : tier(&table), portable(tiers().back().table), attend(table.attend), floats(table.floats) {
+    : tier(&table), portable(tiers().back().table), attend(table.attend), floats{} {
+  if (table.floats != nullptr) floats = *table.floats;
   inherit(attend, portable->attend);
-  inherit(floats.norm, portable->floats.norm);
-  inherit(floats.rope, portable->floats.rope);
-  inherit(floats.gate, portable->floats.gate);
-  inherit(floats.add, portable->floats.add);
+  inherit(floats.norm, portable->floats->norm);
+  inherit(floats.rope, portable->floats->rope);
+  inherit(floats.gate, portable->floats->gate);
+  inherit(floats.add, portable->floats->add);
 }
 
 const MatmulKernel& Kernels::matmul(const Format& format, std::size_t rows, std::size_t cols) const noexcept {

@@ -37,10 +37,10 @@ std::unique_ptr<Backend> make_backend(std::string_view name, const BackendOption
       if (entry.name == name) return entry.make(options);
     }
     std::string known;
-    for (const Entry& entry : backends) known += (known.empty() ? "" : ", ") + std::string(entry.name);
+    for (const Entry& entry : backends) known.append(known.empty() ? "" : ", ").append(entry.name);
     throw Error({.code = ErrorCode::unsupported,
                  .field = "backend",
-                 .found = "'" + std::string(name) + "'",
+                 .found = std::string("'").append(name).append("'"),
                  .allowed = known});
   });
 }

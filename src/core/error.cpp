@@ -51,6 +51,10 @@ std::string compose(const ErrorDetails& d) {
   if (!d.field.empty()) line += ": " + d.field;
   if (!d.found.empty()) line += ": found " + d.found;
   if (!d.allowed.empty()) line += ", allowed: " + d.allowed;
+  // Names from a file must not break the line or speak to a terminal.
+  for (char& c : line) {
+    if ((c >= 0 && c < ' ') || c == '\x7f') c = '?';
+  }
   return line;
 }
 

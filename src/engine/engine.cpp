@@ -26,14 +26,19 @@ void check_files(const Model& model) {
   for (const auto& file : model.weights().files()) file->check_unchanged();
 }
 
-}  // namespace
-
-Engine::State::State(const Model& opened, const EngineOptions& options)
-    : model(opened), settings(settle(opened, options)), cache(opened.plan().kv, settings.plan.kv_pages) {
+// Settled and prepared: the large memory is taken first, and may fail before anything is touched.
+EngineSettings prepare(const Model& model, const EngineOptions& options) {
+  EngineSettings settings = settle(model, options);
   check_files(model);
   settings.backend->prepare(model.plan(), model.weights(), settings.options.watch);
   check_files(model);
+  return settings;
 }
+
+}  // namespace
+
+Engine::State::State(const Model& opened, const EngineOptions& options)
+    : model(opened), settings(prepare(opened, options)), cache(opened.plan().kv, settings.plan.kv_pages) {}
 
 Sequence::State& Engine::State::own(const Sequence* sequence) const {
   if (sequence == nullptr || sequence->state_ == nullptr) throw bad_sequence("none");
@@ -119,10 +124,6 @@ EnginePlan Engine::plan(const Model& model, const EngineOptions& options) {
 const Model& Engine::model() const noexcept { return state_->model; }
 const EngineOptions& Engine::options() const noexcept { return state_->settings.options; }
 const EnginePlan& Engine::plan() const noexcept { return state_->settings.plan; }
-
-WeightPlacement Engine::placement(WeightId id) const {
-  return translate_errors([&] { return state_->settings.backend->placement(state_->model.weights(), id); });
-}
 
 Sequence Engine::make_sequence() const {
   return translate_errors([&] {

@@ -26,6 +26,12 @@ TEST_CASE("empty parts are left out of the line") {
   CHECK(std::string(Error({.code = ErrorCode::io, .source = "f", .found = "x"}).what()) == "f: io: found x");
 }
 
+TEST_CASE("control characters stay out of the line") {
+  const Error error({.code = ErrorCode::duplicate, .field = "a\n\x1b[2J\x7f\xc3\xa9"});
+  CHECK(std::string(error.what()) == "duplicate: a??[2J?\xc3\xa9");
+  CHECK(error.field() == "a\n\x1b[2J\x7f\xc3\xa9");
+}
+
 TEST_CASE("positions") {
   CHECK(at_byte(~0ull) == "byte 18446744073709551615");
   CHECK(at_line(3, 14) == "line 3, column 14");

@@ -20,7 +20,7 @@ Bytes one_entry(std::uint32_t type) { return Bytes::gguf(0, 1).key("k", type); }
 
 // A file whose only tensor is as told; `offset_at` and the like are relative to the tensor's start.
 struct OneTensor {
-  std::initializer_list<std::uint64_t> dims = {4};
+  std::vector<std::uint64_t> dims = {4};
   std::uint32_t type = 0;
   std::uint64_t offset = 0;
   std::size_t data = 16;

@@ -1,17 +1,12 @@
 // What parsing allocates: never more than 16 bytes per byte of input and 1 MiB, and every failing allocation
-// ends in a typed error without a leak. Counts through the global operator new.
-#include <malloc.h>
-
-#include <cstdlib>
-#include <functional>
-#include <new>
-
+// ends in a typed error without a leak.
 #include "nibble/file/checkpoint.hpp"
 #include "nibble/file/gguf.hpp"
 #include "nibble/file/safetensors.hpp"
 #include "src/file/json.hpp"
 #include "support/bytes.hpp"
-#include "support/expect_error.hpp"
+#include "support/catch.hpp"
+#include "support/counting_heap.hpp"
 #include "support/temp_folder.hpp"
 
 using namespace nibble;
@@ -19,53 +14,10 @@ using test::Bytes;
 
 namespace {
 
-struct Heap {
-  bool counting = false;
-  std::size_t live = 0;
-  std::size_t peak = 0;
-  std::size_t calls = 0;
-  std::size_t fail_at = SIZE_MAX;  // the call that fails
-  bool persistent = false;         // and every later one
-} heap;
-
-void* allocate(std::size_t n, std::size_t alignment) {
-  if (heap.counting) {
-    const std::size_t call = heap.calls++;
-    if (call == heap.fail_at || (heap.persistent && call > heap.fail_at)) throw std::bad_alloc();
-  }
-  void* p = alignment > alignof(std::max_align_t)
-                ? std::aligned_alloc(alignment, (n + alignment - 1) / alignment * alignment)
-                : std::malloc(n);
-  if (!p) throw std::bad_alloc();
-  if (heap.counting) {
-    heap.live += ::malloc_usable_size(p);
-    heap.peak = std::max(heap.peak, heap.live);
-  }
-  return p;
-}
-
-void release(void* p) noexcept {
-  if (heap.counting && p) heap.live -= ::malloc_usable_size(p);
-  std::free(p);
-}
-
-// Runs `call` while counting.
-Heap count(const std::function<void()>& call, std::size_t fail_at = SIZE_MAX, bool persistent = false) {
-  heap = {.counting = true, .live = 0, .peak = 0, .calls = 0, .fail_at = fail_at, .persistent = persistent};
-  try {
-    call();
-  } catch (...) {
-    heap.counting = false;
-    throw;
-  }
-  heap.counting = false;
-  return heap;
-}
-
 // Parses, whatever comes of it, and checks the peak.
 void bounded(std::string_view input, const std::function<void(const ByteSource&)>& parse) {
   const auto source = test::as_source(input);
-  const Heap used = count([&] {
+  const test::Heap used = test::count([&] {
     try {
       parse(*source);
     } catch (const Error&) {
@@ -82,40 +34,7 @@ std::string repeat(std::string_view unit, std::size_t n) {
   return result;
 }
 
-// Fails each allocation in turn: alone, then with all that follow.
-void survives(const std::function<void()>& call) {
-  const std::size_t calls = count(call).calls;
-  REQUIRE(calls > 10);
-  for (const bool persistent : {false, true}) {
-    for (std::size_t k = 0; k < calls; ++k) {
-      ErrorCode code = ErrorCode::internal;
-      bool ended = false;
-      count(
-          [&] {
-            try {
-              call();
-              ended = true;
-            } catch (const Error& error) {
-              code = error.code();
-            }
-          },
-          k, persistent);
-      CAPTURE(k, persistent);
-      CHECK(!ended);
-      CHECK(code == ErrorCode::out_of_memory);
-      CHECK(heap.live == 0);
-    }
-  }
-}
-
 }  // namespace
-
-void* operator new(std::size_t n) { return allocate(n, 1); }
-void* operator new(std::size_t n, std::align_val_t a) { return allocate(n, static_cast<std::size_t>(a)); }
-void operator delete(void* p) noexcept { release(p); }
-void operator delete(void* p, std::size_t) noexcept { release(p); }
-void operator delete(void* p, std::align_val_t) noexcept { release(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
 
 TEST_CASE("GGUF parsing takes memory in proportion to the file") {
   const auto parse = [](const ByteSource& source) { parse_gguf(source); };
@@ -167,18 +86,18 @@ TEST_CASE("safetensors parsing takes memory in proportion to the header") {
 
 TEST_CASE("every failing allocation while parsing is a typed error without a leak") {
   const auto gguf = test::as_source(test::tiny_gguf().data());
-  survives([&] { parse_gguf(*gguf); });
+  test::survives([&] { parse_gguf(*gguf); });
   const auto safetensors = test::as_source(test::tiny_safetensors().data());
-  survives([&] { parse_safetensors(*safetensors); });
+  test::survives([&] { parse_safetensors(*safetensors); });
 }
 
 TEST_CASE("every failing allocation while opening files is a typed error without a leak") {
   const test::TempFolder folder;
   const auto gguf = folder.write("a.gguf", test::tiny_gguf().data());
-  survives([&] { Checkpoint::open(gguf, LoadMode::copy); });
-  survives([&] { Checkpoint::open(gguf, LoadMode::map); });
+  test::survives([&] { Checkpoint::open(gguf, LoadMode::copy); });
+  test::survives([&] { Checkpoint::open(gguf, LoadMode::map); });
   folder.write("config.json", R"({"a":{"b":[1,2]},"c":["x"]})");
   folder.write("m.safetensors", test::tiny_safetensors().data());
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"m.safetensors"}})");
-  survives([&] { Checkpoint::open(folder.path()); });
+  test::survives([&] { Checkpoint::open(folder.path()); });
 }

@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <cstring>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nibble/file/byte_source.hpp"
 
@@ -48,7 +48,7 @@ class Bytes {
     return Bytes().raw("GGUF").u32(version).u64(n_tensors).u64(n_kv);
   }
   Bytes& key(std::string_view name, std::uint32_t type) { return string(name).u32(type); }
-  Bytes& tensor(std::string_view name, std::initializer_list<std::uint64_t> dims, std::uint32_t type,
+  Bytes& tensor(std::string_view name, const std::vector<std::uint64_t>& dims, std::uint32_t type,
                 std::uint64_t offset) {
     string(name).u32(static_cast<std::uint32_t>(dims.size()));
     for (const std::uint64_t dim : dims) u64(dim);
