@@ -37,6 +37,10 @@ void* operator new(std::size_t size) {
   if (memory == nullptr) throw std::bad_alloc();
   return count(memory);
 }
+// Sanitizers bring their own of this one, which would not go with the operator delete below.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return refused() ? nullptr : count(std::malloc(size));
+}
 void* operator new(std::size_t size, std::align_val_t align) {
   const std::size_t a = static_cast<std::size_t>(align);
   void* memory = refused() ? nullptr : std::aligned_alloc(a, (size + a - 1) / a * a);
