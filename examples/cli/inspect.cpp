@@ -170,16 +170,17 @@ std::string placement_text(const nibble::Tensor& tensor, const Running& running)
 void print_text(const nibble::Checkpoint& checkpoint, const Running& running, bool full) {
   std::cout << checkpoint.source << "\n\nmetadata\n";
   for (const auto& [key, entry] : checkpoint.metadata.entries()) {
-    std::cout << "  " << key << " = " << value_text(entry.value, full) << '\n';
+    std::cout << "  " << shorten(key, 120) << " = " << value_text(entry.value, full) << '\n';
   }
   std::size_t width = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) width = std::max(width, name.size());
   std::cout << "\ntensors\n" << std::left;
   for (const nibble::Tensor* tensor : in_file_order(checkpoint)) {
-    std::cout << "  " << std::setw(static_cast<int>(width)) << tensor->name << "  " << std::setw(16)
-              << to_string(tensor->shape) << "  " << std::setw(7) << format_name(tensor->dtype) << "  "
-              << std::setw(11) << family_name(tensor->dtype) << "  " << std::setw(8)
-              << format_bytes(tensor->bytes.size()) << "  " << placement_text(*tensor, running) << '\n';
+    std::cout << "  " << std::setw(static_cast<int>(width)) << shorten(tensor->name, 120) << "  "
+              << std::setw(16) << to_string(tensor->shape) << "  " << std::setw(7)
+              << format_name(tensor->dtype) << "  " << std::setw(11) << family_name(tensor->dtype) << "  "
+              << std::setw(8) << format_bytes(tensor->bytes.size()) << "  "
+              << placement_text(*tensor, running) << '\n';
   }
   const Totals totals = totals_of(checkpoint);
   std::cout << "\n"

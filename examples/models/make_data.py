@@ -18,7 +18,7 @@ import random
 import re
 
 from phrases import (
-    ACTION_WRAPS, ADJECTIVES, ANIMALS, CLOSINGS, COLOURS, CONTEXTS, GREETINGS, HELD_CLOSINGS, HELD_CONTEXTS, HELD_RECORDS,
+    ACTION_WRAPS, ADJECTIVES, ANIMALS, CITIES, CLOSINGS, COLOURS, CONTEXTS, GREETINGS, HELD_CLOSINGS, HELD_CONTEXTS, HELD_RECORDS,
     HELD_TICKETS, ITEM_KINDS, ITEMS, PLACES, PLOTS, PRODUCTS, RECORDS, STARTS, THINGS, TICKETS, TICKET_ACTIONS, TICKET_TOPICS,
     TOPIC_WRAPS, TOWN_ENDS, TOWN_MIDDLES, TOWN_STARTS, TREASURES,
 )
@@ -128,9 +128,18 @@ def ticket(rng, test):
 # ---- records --------------------------------------------------------------------------------------------------------
 
 def town(rng, test):
-    """A made-up place name: no list to learn by heart, so the model has to copy. One in ten is never trained on."""
+    """A place name, mostly made up: no list to learn by heart, so the model has to copy. One in ten is never trained on."""
     while True:
-        name = invented(rng).capitalize() + rng.choice(["um", "ek", "oth", "uz", "ax", "ip", "ov", "usk"]) if rng.random() < 0.2 else rng.choice(TOWN_STARTS) + (rng.choice(TOWN_MIDDLES) if rng.random() < 0.5 else "") + rng.choice(TOWN_ENDS)
+        draw = rng.random()
+        if draw < 0.25:
+            name = rng.choice(CITIES)
+        elif draw < 0.50:
+            first, second = rng.choice(CITIES), rng.choice(CITIES)
+            name = first[:rng.randint(2, len(first))] + second[-rng.randint(1, len(second) - 1):]
+        elif draw < 0.62:
+            name = invented(rng).capitalize() + rng.choice(["um", "ek", "oth", "uz", "ax", "ip", "ov", "usk"])
+        else:
+            name = rng.choice(TOWN_STARTS) + (rng.choice(TOWN_MIDDLES) if rng.random() < 0.5 else "") + rng.choice(TOWN_ENDS)
         if rng.random() < 0.12:
             name = rng.choice(["New ", "Port ", "Upper ", "Lower ", "North ", "East "]) + name
         if held(name) == test:

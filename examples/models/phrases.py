@@ -249,13 +249,23 @@ TOWN_STARTS = "Al Bar Bel Bren Cal Car Cor Dal Dor Dun Fal Fen Gran Glen Hal Har
 TOWN_MIDDLES = "a e i o u an en in on un ar er or al el il ol av ev is os am em ad ed id".split()
 TOWN_ENDS = "by wick stad burg mouth bridge port haven dale holm berg mere gate minster dor thorpe stead moor cliff beck shore combe worth ness".split()
 
+CITIES = """Oslo Bergen Lisbon Porto Madrid Seville Valencia Bilbao Paris Lyon Nantes Lille Bordeaux Toulouse Brussels Ghent
+Bruges Antwerp Rotterdam Utrecht Delft Leiden Hamburg Bremen Berlin Leipzig Dresden Cologne Munich Vienna Graz Linz Salzburg
+Zurich Basel Geneva Bern Rome Turin Naples Venice Palermo Bologna Athens Bucharest Budapest Prague Brno Warsaw Krakow Gdansk
+Riga Tallinn Vilnius Helsinki Turku Tampere Stockholm Malmo Uppsala Gothenburg Copenhagen Aarhus Odense Tromso Stavanger
+Trondheim Reykjavik Dublin Cork Galway Belfast Glasgow Edinburgh Aberdeen Leeds York Bristol Bath Oxford Cambridge Norwich
+Cardiff Swansea London Manchester Liverpool Sheffield Brighton Plymouth Exeter Boston Chicago Seattle Portland Detroit
+Toronto Montreal Ottawa Quebec Vancouver Lima Bogota Quito Cairo Tunis Rabat Lagos Accra Nairobi Tokyo Osaka Kyoto Seoul
+Beijing Shanghai Delhi Mumbai Hanoi Manila Jakarta Perth Hobart Wellington Auckland Istanbul Ankara Zagreb Belgrade
+Ljubljana Dubai Doha Tbilisi""".split()
+
 COLOURS = "red blue green yellow black white grey brown orange purple pink golden silver beige violet turquoise".split()
 
 ITEM_KINDS = "small large round folding wooden garden kitchen travel metal paper glass heavy light office plastic long short old new tall".split()
 ITEMS = """kettle chair table lamp cup plate bowl spoon fork knife shelf box basket blanket pillow towel curtain candle clock mirror
 ladder bucket broom hammer saw nail screw rope brush pen pencil notebook folder stamp envelope ruler bag hat coat scarf glove sock shirt
 boot shoe belt umbrella tent bicycle wheel bell kite ball drum flute whistle puzzle doll bench door window carpet vase pot pan jar bottle
-jug tray tile brick pipe cable switch battery speaker torch camera radio keyboard mouse screen desk drawer cupboard sofa bed lantern
+jug tray tile brick pipe cable switch battery speaker torch camera radio keyboard screen desk drawer cupboard sofa bed lantern
 rake spade pump hose barrel crate stool card poster map book leaf berry peach bus brooch""".split()
 
 RECORDS = {

@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--length", type=int, default=384, help="tokens per sequence: longer than the window")
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--lr", type=float, default=4e-3)
+    parser.add_argument("--warmup", type=int, default=100, help="steps")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", type=pathlib.Path, help="start from the weights of this checkpoint")
     args = parser.parse_args()
@@ -120,7 +121,7 @@ def main():
         progress = (time.time() - begin) / 60 / args.minutes if args.minutes else step / args.steps
         if progress >= 1:
             break
-        scale = min(1.0, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        scale = min(1.0, (step + 1) / args.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = args.lr * scale
@@ -143,7 +144,7 @@ def main():
             print(json.dumps(line), file=log, flush=True)
             print(line, flush=True)
             recent = []
-        if step % 500 == 0:
+        if step % 250 == 0:
             save()
     save()
 
