@@ -12,6 +12,5 @@ cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DNIBBLE_TEST
 cmake --build build/quickstart --target nibble_cli
 
 prompt=${*:-"Once upon a time"}
-program=$(find build/quickstart -type f -name nibble -perm -u+x)
-echo "== $program generate -p \"$prompt\""
-"$program" generate -p "$prompt" -n 120 --echo
+echo "== nibble generate -p \"$prompt\""
+build/quickstart/bin/nibble generate -p "$prompt" -n 160 --temp 0.6 --echo
