@@ -39,7 +39,8 @@ struct EnginePlan {
   std::uint32_t context = 0;
   std::uint32_t kv_pages = 0;
   KvType kv_type = KvType::F16;
-  std::string backend;  // "cpu/portable"
+  std::string backend;                           // "cpu/portable"
+  std::vector<WeightPlacement> placements = {};  // by WeightId
 };
 
 // One sequence of an engine. Move-only; returns its pages when destroyed. Must not outlive its Engine's last
@@ -90,7 +91,6 @@ class NIBBLE_API Engine {
   const Model& model() const noexcept;
   const EngineOptions& options() const noexcept;  // with the defaults filled in
   const EnginePlan& plan() const noexcept;
-  WeightPlacement placement(WeightId id) const;
 
   // Errors: limit (all sequences in use).
   Sequence make_sequence() const;

@@ -1,4 +1,5 @@
 // Everything an application needs; include this and link nibble::nibble.
+// The whole flow; a program that wants a part of it includes that part's own header.
 #pragma once
 
 #include "nibble/core/error.hpp"

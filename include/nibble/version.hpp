@@ -1,4 +1,5 @@
 // The library's version (semantic versioning); the build reads it from here.
+// Beside the flow: any stage may name it.
 #pragma once
 
 #include <string_view>

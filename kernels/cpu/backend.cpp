@@ -42,7 +42,7 @@ const float* Prepared::vector(WeightId id) const {
 CpuBackend::CpuBackend(const KernelTable& tier, const BackendOptions& options)
     : options_(options),
       kernels_(tier),
-      name_("cpu/" + std::string(tier.tier)),
+      name_(std::string("cpu/").append(tier.tier)),
       pool_(thread_count(options)) {}
 
 MemoryUse CpuBackend::plan_memory(const Plan& plan, const Weights& weights) const {
@@ -52,12 +52,18 @@ MemoryUse CpuBackend::plan_memory(const Plan& plan, const Weights& weights) cons
   });
 }
 
-WeightPlacement CpuBackend::placement(const Weights&, WeightId id) const {
-  const WeightPlace& place = prepared_.layout.weights[id];
-  std::string kernel = "unused";
-  if (place.keep == Keep::floats) kernel = "floats";
-  if (place.kernel != nullptr) kernel = place.kernel->name;
-  return {.kernel = std::move(kernel), .bytes = place.bytes, .in_place = place.keep == Keep::in_place};
+std::vector<WeightPlacement> CpuBackend::placements(const Plan& plan, const Weights& weights) const {
+  return translate_errors([&] {
+    check_plan(plan, weights);
+    std::vector<WeightPlacement> placements;
+    for (const WeightPlace& place : lay_out(plan, weights, kernels_, options_, pool_.size()).weights) {
+      std::string kernel = "unused";
+      if (place.keep == Keep::floats) kernel = "floats";
+      if (place.kernel != nullptr) kernel = place.kernel->name;
+      placements.push_back({std::move(kernel), place.bytes, place.keep == Keep::in_place});
+    }
+    return placements;
+  });
 }
 
 void CpuBackend::prepare(const Plan& plan, const Weights& weights, const Watch& watch) {

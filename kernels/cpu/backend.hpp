@@ -32,7 +32,7 @@ class CpuBackend final : public Backend {
   std::string_view name() const noexcept override { return name_; }
   std::uint32_t threads() const noexcept override { return pool_.size(); }
   MemoryUse plan_memory(const Plan& plan, const Weights& weights) const override;
-  WeightPlacement placement(const Weights& weights, WeightId id) const override;
+  std::vector<WeightPlacement> placements(const Plan& plan, const Weights& weights) const override;
   void prepare(const Plan& plan, const Weights& weights, const Watch& watch) override;
   void run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) override;
   void copy_pages(std::span<const PageCopy> copies) override;

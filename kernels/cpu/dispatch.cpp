@@ -47,12 +47,13 @@ const KernelTable& find_tier(std::string_view name) {
 }
 
 Kernels::Kernels(const KernelTable& table) noexcept
-    : tier(&table), portable(tiers().back().table), attend(table.attend), floats(table.floats) {
+    : tier(&table), portable(tiers().back().table), attend(table.attend), floats{} {
+  if (table.floats != nullptr) floats = *table.floats;
   inherit(attend, portable->attend);
-  inherit(floats.norm, portable->floats.norm);
-  inherit(floats.rope, portable->floats.rope);
-  inherit(floats.gate, portable->floats.gate);
-  inherit(floats.add, portable->floats.add);
+  inherit(floats.norm, portable->floats->norm);
+  inherit(floats.rope, portable->floats->rope);
+  inherit(floats.gate, portable->floats->gate);
+  inherit(floats.add, portable->floats->add);
 }
 
 const MatmulKernel& Kernels::matmul(const Format& format, std::size_t rows, std::size_t cols) const noexcept {

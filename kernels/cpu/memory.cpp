@@ -25,8 +25,9 @@ std::uint64_t align_bytes(std::uint64_t a) { return or_limit(checked_round_up(a,
 std::uint64_t place(std::span<Lifetime> buffers) {
   std::vector<Lifetime*> order;  // those placed so far come first, by offset
   for (Lifetime& buffer : buffers) order.push_back(&buffer);
-  std::stable_sort(order.begin(), order.end(),
-                   [](const Lifetime* a, const Lifetime* b) { return a->bytes > b->bytes; });
+  std::sort(order.begin(), order.end(), [](const Lifetime* a, const Lifetime* b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
   std::uint64_t end = 0;
   for (auto next = order.begin(); next != order.end(); ++next) {
     Lifetime& buffer = **next;

@@ -103,13 +103,13 @@ struct FloatKernels {
   void (*add)(const float* a, const float* b, float* out, std::size_t n);
 };
 
-// A null entry is inherited from `portable`, the last tier of the list.
+// A null entry, here or in `floats`, is inherited from `portable`, the last tier of the list.
 struct KernelTable {
   const char* tier;
   // The kernel for matrices of this format and shape; null (the function or its result): portable's.
   const MatmulKernel* (*matmul)(const Format&, std::size_t rows, std::size_t cols);
   const AttendKernel* attend;
-  FloatKernels floats;
+  const FloatKernels* floats;
 };
 
 }  // namespace nibble::inline v0::cpu

@@ -6,9 +6,8 @@
 namespace nibble::inline v0::cuda {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions&) {
-  throw Error({.code = ErrorCode::no_device,
-               .source = "cuda backend",
-               .found = "this build has no CUDA backend"});
+  throw Error(
+      {.code = ErrorCode::no_device, .source = "cuda backend", .found = "this build has no CUDA backend"});
 }
 
 }  // namespace nibble::inline v0::cuda

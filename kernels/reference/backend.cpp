@@ -62,8 +62,14 @@ class ReferenceBackend final : public Backend {
     });
   }
 
-  WeightPlacement placement(const Weights& weights, WeightId id) const override {
-    return {.kernel = "reference", .bytes = weights[id].tensor.bytes.size(), .in_place = true};
+  std::vector<WeightPlacement> placements(const Plan&, const Weights& weights) const override {
+    return translate_errors([&] {
+      std::vector<WeightPlacement> placements;
+      for (WeightId id = 0; id < weights.size(); ++id) {
+        placements.push_back({"reference", weights[id].tensor.bytes.size(), true});
+      }
+      return placements;
+    });
   }
 
   void prepare(const Plan& plan, const Weights& weights, const Watch&) override {

@@ -130,8 +130,7 @@ void demand_batch(bool holds, const char* field) {
 void check_pages(const KvSequence& kv, const Plan& plan, std::uint64_t end, std::uint32_t kv_pages) {
   demand_batch(kv.pages.size() == plan.kv.size(), "pages");
   for (std::size_t layer = 0; layer < plan.kv.size(); ++layer) {
-    const std::uint32_t window = plan.kv[layer].window;
-    const std::uint32_t begin = window == 0 || kv.length < window ? 0 : kv.length - window + 1;
+    const std::uint32_t begin = first_visible(plan.kv[layer], kv.length);
     demand_batch(kv.pages[layer].size() * std::uint64_t{kv_page_size} >= end, "pages");
     for (std::uint64_t page = begin / kv_page_size; page * kv_page_size < end; ++page) {
       demand_batch(kv.pages[layer][page] < kv_pages, "pages");

@@ -55,17 +55,24 @@ std::uint64_t kv_page_bytes(std::span<const KvLayer> layers, KvType type) {
   return widest;
 }
 
-// A windowed layer holds what queries from `length` on see, at most window - 1 + chunk positions, and what
-// those from `keep` on see, at most window - 1 before it; each run may begin at the end of a page.
+// Most pages of a windowed layer: what queries from `length` on see and write, at most window - 1 + chunk
+// positions from `begin` on, and before it what those from an earlier `keep` on see, window - 1 positions.
+// Both touch most pages where they begin at a page's end; `begin` is as late as the context allows, or at the
+// end of the page before.
 std::uint64_t kv_pages_needed(std::span<const KvLayer> layers, std::uint32_t context, std::uint32_t chunk) {
   std::uint64_t total = 0;
   for (const KvLayer& layer : layers) {
-    std::uint64_t pages = pages_for(context);
-    if (layer.window != 0) {
-      const std::uint64_t past = std::uint64_t{layer.window} - 1 + kv_page_size - 1;
-      pages = std::min(pages, pages_for(past) + pages_for(past + std::min(chunk, context)));
+    const std::uint64_t behind = std::uint64_t{layer.window} - 1, held = behind + std::min(chunk, context);
+    if (layer.window == 0 || held >= context) {
+      total += pages_for(context);
+      continue;
     }
-    total += pages;
+    const auto pages_from = [&](std::uint64_t begin) {
+      return std::min(begin / kv_page_size, pages_for(behind + kv_page_size - 1)) +
+             pages_for(begin % kv_page_size + held);
+    };
+    const std::uint64_t last = context - held, page = last / kv_page_size * kv_page_size;
+    total += std::max(pages_from(last), page == 0 ? 0 : pages_from(page - 1));
   }
   return total;
 }
@@ -112,8 +119,9 @@ std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n, st
 
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     std::vector<PageId>& pages = sequence.pages[i];
-    for (std::size_t p = 0; p < pages.size(); ++p)
+    for (std::size_t p = 0; p < pages.size(); ++p) {
       if (is_dropped(layers_[i], p)) give_back(pages[p]);
+    }
   }
   for (std::vector<PageId>& pages : sequence.pages) {
     if (first_written < std::min(n_pages, pages.size()) && shares_[pages[first_written]] > 1) {

@@ -125,10 +125,6 @@ const Model& Engine::model() const noexcept { return state_->model; }
 const EngineOptions& Engine::options() const noexcept { return state_->settings.options; }
 const EnginePlan& Engine::plan() const noexcept { return state_->settings.plan; }
 
-WeightPlacement Engine::placement(WeightId id) const {
-  return translate_errors([&] { return state_->settings.backend->placement(state_->model.weights(), id); });
-}
-
 Sequence Engine::make_sequence() const {
   return translate_errors([&] {
     auto state = std::make_unique<Sequence::State>();

@@ -40,8 +40,8 @@ struct Engine::State {
 
   Sequence::State& own(const Sequence* sequence) const;
   void check_free() const;  // errors: limit
-  void run(std::span<const StepInput> inputs, std::span<float> rows, const OnLogits& on_logits, bool keep,
-           const std::stop_token& stop, const Progress& progress);
+  std::vector<float> run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
+                         const std::stop_token& stop, const Progress& progress);
   std::vector<std::byte> save(const KvSequence& kv, std::span<const TokenId> tokens,
                               std::span<const float> logits) const;
   void restore(const StateParts& parts, KvSequence& into);
@@ -60,9 +60,8 @@ struct Engine::State {
   void fill(std::span<const StepInput> inputs, Piece& next);
   void run_chunk(std::span<const StepInput> inputs, std::span<const std::uint32_t> before,
                  std::span<float> logits, const std::stop_token& stop);
+  void hand_out(std::span<const StepInput> inputs, std::span<const float> logits,
+                const OnLogits& on_logits) const;
 };
-
-// How many rows of logits an input asks for.
-std::size_t count_rows(const StepInput& input) noexcept;
 
 }  // namespace nibble::inline v0

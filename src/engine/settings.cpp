@@ -48,7 +48,7 @@ EngineOptions complete(const Model& model, EngineOptions options) {
   check_range("context", options.context, limits.context);
   check_range("sequences", options.sequences, limits.sequences);
   check_range("batch", options.batch, most_batch);
-  if (options.threads > most_threads) check_range("threads", options.threads, most_threads);
+  if (options.threads != 0) check_range("threads", options.threads, most_threads);
   // A batch never holds more than all sequences do.
   options.batch = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(options.batch, std::uint64_t{options.context} * options.sequences));
@@ -70,13 +70,15 @@ std::uint32_t count_pages(const Model& model, const EngineOptions& options, std:
   return static_cast<std::uint32_t>(*pages);
 }
 
+// "1.5 GiB"
 std::string readable(std::uint64_t bytes) {
-  constexpr std::array units{"bytes", "KiB", "MiB", "GiB", "TiB"};
+  constexpr std::array units{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  std::uint64_t tenths = bytes * 10 < bytes ? bytes : bytes * 10;
-  for (; tenths >= 10'240 && unit + 1 < units.size(); ++unit) tenths = (tenths + 512) / 1'024;
-  const std::string whole = std::to_string(tenths / 10);
-  return (unit == 0 ? whole : whole + "." + std::to_string(tenths % 10)) + " " + units[unit];
+  for (; value >= 1024; value /= 1024) ++unit;
+  const auto tenths = static_cast<std::uint64_t>(value * 10 + 0.5);
+  const std::string fraction = unit == 0 ? "" : "." + std::to_string(tenths % 10);
+  return std::to_string(tenths / 10) + fraction + " " + units[unit];
 }
 
 void check_budget(const Model& model, const EngineOptions& options, const EnginePlan& plan) {
@@ -123,6 +125,7 @@ EngineSettings settle(const Model& model, const EngineOptions& given) {
   o.threads = s.backend->threads();
   s.plan.backend = s.backend->name();
   s.plan.memory = s.backend->plan_memory(plan, model.weights());
+  s.plan.placements = s.backend->placements(plan, model.weights());
   check_budget(model, o, s.plan);
   return s;
 }

@@ -27,8 +27,6 @@ std::size_t rows_before(const StepInput& input, std::size_t n) noexcept {
 
 }  // namespace
 
-std::size_t count_rows(const StepInput& input) noexcept { return rows_before(input, input.tokens.size()); }
-
 void Chunk::clear() noexcept {
   pieces.clear();
   tokens.clear();
@@ -129,48 +127,56 @@ void Engine::State::run_chunk(std::span<const StepInput> inputs, std::span<const
     cache.commit(own(inputs[piece.input].sequence).kv, static_cast<std::uint32_t>(piece.n));
 }
 
-// `rows` takes all rows of the step; where it is empty, they go to on_logits chunk by chunk.
-void Engine::State::run(std::span<const StepInput> inputs, std::span<float> rows, const OnLogits& on_logits,
-                        bool keep, const std::stop_token& stop, const Progress& progress) {
+// All rows of the step; where there is an on_logits, each chunk's rows go there instead.
+std::vector<float> Engine::State::run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
+                                      const std::stop_token& stop, const Progress& progress) {
   check(inputs);
-  std::size_t total = 0, done = 0, n_rows = 0;
+  std::size_t total = 0, n_rows = 0;
   for (const StepInput& input : inputs) {
     total += input.tokens.size();
-    n_rows += count_rows(input);
+    n_rows += rows_before(input, input.tokens.size());
   }
   const std::size_t vocab_size = model.plan().vocab_size;
-  std::vector<float> buffer;
-  if (on_logits) buffer.resize(std::min<std::size_t>(n_rows, settings.max_outputs) * vocab_size);
+  if (on_logits) n_rows = std::min<std::size_t>(n_rows, settings.max_outputs);
+  std::vector<float> rows(n_rows * vocab_size);
 
   Undo undo(*this, inputs);
-  std::size_t rows_done = 0;
+  std::size_t done = 0, filled = 0;
   for (Piece next; done < total; done += chunk.tokens.size()) {
     if (progress) progress(Stage::prefill, done, total);
-    if (next.input < inputs.size()) fill(inputs, next);
-    const std::size_t n = chunk.outputs.size() * vocab_size;
-    const std::span<float> logits = on_logits ? std::span(buffer).first(n) : rows.subspan(rows_done, n);
+    fill(inputs, next);
+    const std::span<float> logits = std::span(rows).subspan(filled, chunk.outputs.size() * vocab_size);
     run_chunk(inputs, undo.lengths(), logits, stop);
-    rows_done += n;
-    if (!on_logits) continue;
-    std::size_t at = 0;
-    for (const Piece& piece : chunk.pieces)
-      for (std::size_t i = piece.from; i < piece.from + piece.n; ++i)
-        if (rows_before(inputs[piece.input], i + 1) > rows_before(inputs[piece.input], i))
-          on_logits(piece.input, i, logits.subspan(at++ * vocab_size, vocab_size));
+    if (on_logits) {
+      hand_out(inputs, logits, on_logits);
+    } else {
+      filled += logits.size();
+    }
   }
   if (progress) progress(Stage::prefill, total, total);
   if (keep) undo.keep();
+  return rows;
+}
+
+// The chunk's rows, each with the place of its token.
+void Engine::State::hand_out(std::span<const StepInput> inputs, std::span<const float> logits,
+                             const OnLogits& on_logits) const {
+  const std::size_t vocab_size = model.plan().vocab_size;
+  for (const Piece& piece : chunk.pieces) {
+    const StepInput& input = inputs[piece.input];
+    for (std::size_t i = piece.from; i < piece.from + piece.n; ++i) {
+      if (rows_before(input, i + 1) == rows_before(input, i)) continue;
+      on_logits(piece.input, i, logits.first(vocab_size));
+      logits = logits.subspan(vocab_size);
+    }
+  }
 }
 
 std::vector<float> Engine::step(std::span<const StepInput> inputs, const std::stop_token& stop,
                                 const Progress& progress) const {
   return translate_errors([&] {
-    std::size_t n = 0;
-    for (const StepInput& input : inputs) n += count_rows(input);
-    std::vector<float> rows(n * model().plan().vocab_size);
     const TurnGuard turn(state_->turn, stop);
-    state_->run(inputs, rows, {}, true, stop, progress);
-    return rows;
+    return state_->run(inputs, {}, true, stop, progress);
   });
 }
 
@@ -178,7 +184,7 @@ void Engine::step(std::span<const StepInput> inputs, const OnLogits& on_logits, 
                   const Progress& progress) const {
   translate_errors([&] {
     const TurnGuard turn(state_->turn, stop);
-    state_->run(inputs, {}, on_logits, true, stop, progress);
+    state_->run(inputs, on_logits, true, stop, progress);
   });
 }
 
@@ -186,7 +192,7 @@ void Engine::probe(std::span<const StepInput> inputs, const OnLogits& on_logits,
                    const Progress& progress) const {
   translate_errors([&] {
     const TurnGuard turn(state_->turn, stop);
-    state_->run(inputs, {}, on_logits, false, stop, progress);
+    state_->run(inputs, on_logits, false, stop, progress);
   });
 }
 

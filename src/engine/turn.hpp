@@ -10,24 +10,40 @@
 
 namespace nibble::inline v0 {
 
+// First come, first served, so that a session in a loop starves no other. Never allocates.
 class Turn {
  public:
   // Errors: cancelled.
   void take(const std::stop_token& stop = {}) {
     std::unique_lock lock(mutex_);
-    if (!freed_.wait(lock, stop, [this] { return !taken_; }))
-      throw Error({.code = ErrorCode::cancelled, .source = "engine", .found = "a stop while waiting"});
-    taken_ = true;
+    Waiter me;
+    Waiter** end = &first_;
+    while (*end != nullptr) end = &(*end)->next;
+    *end = &me;
+    const bool mine = changed_.wait(lock, stop, [&] { return !taken_ && first_ == &me; });
+    Waiter** at = &first_;
+    while (*at != &me) at = &(*at)->next;
+    *at = me.next;
+    if (mine) {
+      taken_ = true;
+      return;
+    }
+    changed_.notify_all();  // the one behind may be first now
+    throw Error({.code = ErrorCode::cancelled, .source = "engine", .found = "a stop while waiting"});
   }
   void give_back() noexcept {
     const std::lock_guard lock(mutex_);
     taken_ = false;
-    freed_.notify_one();
+    changed_.notify_all();
   }
 
  private:
+  struct Waiter {
+    Waiter* next = nullptr;
+  };
   std::mutex mutex_;
-  std::condition_variable_any freed_;
+  std::condition_variable_any changed_;
+  Waiter* first_ = nullptr;  // on their callers' stacks
   bool taken_ = false;
 };
 

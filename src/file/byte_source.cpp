@@ -35,10 +35,11 @@ class Descriptor {
 };
 
 Error system_error(const std::string& name, std::string_view operation) {
+  const int number = errno;  // before an allocation may change it
   return Error({.code = ErrorCode::io,
                 .source = name,
                 .field = std::string(operation),
-                .found = std::generic_category().message(errno)});
+                .found = std::generic_category().message(number)});
 }
 
 Error shrunk(const std::string& name, std::uint64_t size, std::uint64_t expected) {

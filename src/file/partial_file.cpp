@@ -41,10 +41,11 @@ void PartialFile::commit() {
 }
 
 Error PartialFile::failure(std::string_view operation) const {
+  const int number = errno;  // before an allocation may change it
   return Error({.code = ErrorCode::io,
                 .source = target_,
                 .field = std::string(operation),
-                .found = std::generic_category().message(errno)});
+                .found = std::generic_category().message(number)});
 }
 
 }  // namespace nibble::inline v0

@@ -14,24 +14,23 @@ namespace {
 
 constexpr std::uint32_t n_places = 256;
 
-template <std::size_t... places>
-constexpr std::size_t count_places(std::index_sequence<places...>) {
-  return (0 + ... + (ArchitectureAt<places>::value != nullptr ? 1 : 0));
-}
+template <std::uint32_t place>
+concept Taken = requires {
+  ArchitectureAt<place>::value;
+};
 
-constexpr std::size_t n_architectures = count_places(std::make_index_sequence<n_places>());
-
-template <std::size_t... places>
-constexpr auto collect(std::index_sequence<places...>) {
-  std::array<const Architecture*, n_architectures> list{};
+template <std::uint32_t... places>
+constexpr auto collect(std::integer_sequence<std::uint32_t, places...>) {
+  std::array<const Architecture*, (0 + ... + (Taken<places> ? 1 : 0))> found{};
   std::size_t n = 0;
-  for (const Architecture* a : {ArchitectureAt<places>::value...}) {
-    if (a != nullptr) list[n++] = a;
-  }
-  return list;
+  const auto add = [&]<std::uint32_t place>() {
+    if constexpr (Taken<place>) found[n++] = ArchitectureAt<place>::value;
+  };
+  (add.template operator()<places>(), ...);
+  return found;
 }
 
-constexpr auto list = collect(std::make_index_sequence<n_places>());
+constexpr auto list = collect(std::make_integer_sequence<std::uint32_t, n_places>());
 
 std::string known_names(bool gguf) {
   std::string names;

@@ -34,6 +34,14 @@ bool words_stand_alone(const Vocabulary& vocabulary) {
   return true;
 }
 
+void Bpe::find_byte_letters(const Vocabulary& vocabulary) {
+  for (std::size_t byte = 0; byte < byte_tokens.size(); ++byte) {
+    std::string letter;
+    append_utf8(letter, byte_alphabet[byte]);
+    byte_tokens[byte] = vocabulary.find(letter).value_or(-1);
+  }
+}
+
 std::vector<std::uint32_t> Bpe::ranks_of(const Vocabulary& vocabulary, const std::vector<double>& scores) {
   std::vector<std::uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);

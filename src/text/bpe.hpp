@@ -32,6 +32,8 @@ struct Bpe {
   // may yield. Replaces `merges`.
   std::vector<std::uint32_t> text_ranks;
 
+  // Byte-level: fills byte_tokens with the tokens of the alphabet's letters.
+  void find_byte_letters(const Vocabulary& vocabulary);
   // Ranks by score, the highest first. NaN has no place in it.
   static std::vector<std::uint32_t> ranks_of(const Vocabulary& vocabulary, const std::vector<double>& scores);
 

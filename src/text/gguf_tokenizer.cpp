@@ -5,10 +5,8 @@
 #include <cmath>
 
 #include "src/file/in_quotes.hpp"
-#include "src/text/byte_alphabet.hpp"
 #include "src/text/pre_patterns.hpp"
 #include "src/text/tokenizer_parts.hpp"
-#include "src/text/utf8.hpp"
 
 namespace nibble::inline v0 {
 
@@ -129,11 +127,7 @@ void GgufTokenizer::read_byte_level() {
   }
   if (patterns->composes) parts_.normalizer.push_back({.kind = Rewrite::Kind::compose});
   parts_.bpe.ignore_merges = patterns->ignores_merges;
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    std::string text;
-    append_utf8(text, byte_alphabet[byte]);
-    parts_.bpe.byte_tokens[byte] = parts_.vocabulary.find(text).value_or(-1);
-  }
+  parts_.bpe.find_byte_letters(parts_.vocabulary);
   read_merges();
   parts_.bos = token("tokenizer.ggml.bos_token_id");
   parts_.eos = token("tokenizer.ggml.eos_token_id");

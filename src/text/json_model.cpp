@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "src/file/in_quotes.hpp"
-#include "src/text/byte_alphabet.hpp"
 #include "src/text/json_tokenizer.hpp"
 
 namespace nibble::inline v0 {
@@ -122,14 +121,7 @@ void ModelReader::read_unknown() {
 
 void ModelReader::read_byte_tokens() {
   auto& ids = parts_.bpe.byte_tokens;
-  if (parts_.bpe.byte_level) {
-    for (std::size_t byte = 0; byte < ids.size(); ++byte) {
-      std::string text;
-      append_utf8(text, byte_alphabet[byte]);
-      ids[byte] = parts_.vocabulary.find(text).value_or(-1);
-    }
-    return;
-  }
+  if (parts_.bpe.byte_level) return parts_.bpe.find_byte_letters(parts_.vocabulary);
   if (!flag(model_, "byte_fallback", false)) return;
   for (TokenId id = 0; parts_.vocabulary.contains(id); ++id) {
     const auto byte = parse_byte_token(parts_.vocabulary.text(id));

@@ -56,6 +56,7 @@ class PreTokenizerReader {
       for (const Json inner : step.at("pretokenizers")) read(inner);
       return;
     }
+    check_steps(step, n_steps_++);
     // ByteLevel leaves no text behind that another step could cut.
     if (parts_.bpe.byte_level) throw unsupported(step.at("type"), "nothing behind ByteLevel");
     if (type == "Split") {
@@ -118,6 +119,7 @@ class PreTokenizerReader {
   const std::string& source_;
   const Limits& limits_;
   TokenizerParts& parts_;
+  std::size_t n_steps_ = 0;
   bool cuts_ = false;  // a step before this one cuts
 };
 
@@ -163,6 +165,7 @@ void read_template(const Json& processor, TokenizerParts& parts) {
 
 void read_normalizer(const Json& normalizer, std::vector<Rewrite>& rewrites) {
   const std::string_view type = type_of(normalizer);
+  check_steps(normalizer, rewrites.size());
   if (type == "Sequence") {
     for (const Json inner : normalizer.at("normalizers")) read_normalizer(inner, rewrites);
   } else if (type == "NFC") {

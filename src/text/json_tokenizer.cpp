@@ -57,6 +57,10 @@ Error unsupported(const Json& value, std::string_view allowed) {
   return value.error(ErrorCode::unsupported, value.describe(), std::string(allowed));
 }
 
+void check_steps(const Json& step, std::size_t n) {
+  if (n >= max_steps) throw step.error(ErrorCode::limit, "one more", "at most " + std::to_string(max_steps));
+}
+
 TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
                                    const std::filesystem::path& config,
                                    const std::filesystem::path& generation, const Limits& limits) {
@@ -65,8 +69,8 @@ TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
   const JsonDocument document = read_json(tokenizer, limits);
   const Json root = document.root();
   if (const auto normalizer = present(root, "normalizer")) read_normalizer(*normalizer, parts.normalizer);
-  if (const auto pre = present(root, "pre_tokenizer"))
-    read_pre_tokenizer(*pre, tokenizer.string(), limits, parts);
+  const auto pre_tokenizer = present(root, "pre_tokenizer");
+  if (pre_tokenizer) read_pre_tokenizer(*pre_tokenizer, tokenizer.string(), limits, parts);
   read_model(root, limits, parts);
   if (const auto decoder = present(root, "decoder")) read_decoder(*decoder, parts);
   if (const auto post = present(root, "post_processor")) read_post_processor(*post, parts);

@@ -13,6 +13,10 @@ bool flag(const Json& object, std::string_view key, bool absent);
 // Error(unsupported) naming this value.
 Error unsupported(const Json& value, std::string_view allowed);
 
+// More normalizers, or more cuts, than any published tokenizer has: they run on every text.
+inline constexpr std::size_t max_steps = 64;
+void check_steps(const Json& step, std::size_t n);
+
 // "model" and "added_tokens": the vocabulary, the merges, the special tokens. Needs bpe.byte_level.
 void read_model(const Json& root, const Limits& limits, TokenizerParts& parts);
 

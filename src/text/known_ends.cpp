@@ -19,11 +19,14 @@ constexpr std::array<std::string_view, 17> known_ends = {"<|eot_id|>",      "<|i
                                                          "<|fim_pad|>",     "<|repo_name|>",
                                                          "<|file_sep|>"};
 
-// The token with this text, unless the text is ordinary ("</s>" in a vocabulary that has seen HTML).
+// The token with this text, unless the text is ordinary ("</s>" in a vocabulary that has seen HTML). GPT-2's
+// <|endoftext|> is its unknown token too.
 std::optional<TokenId> find_added(const Vocabulary& vocabulary, std::string_view text) {
   const auto id = vocabulary.find(text);
+  if (!id) return std::nullopt;
+  const TokenKind kind = vocabulary.kind(*id);
   const bool added =
-      id && (vocabulary.kind(*id) == TokenKind::control || vocabulary.kind(*id) == TokenKind::user_defined);
+      kind == TokenKind::control || kind == TokenKind::unknown || kind == TokenKind::user_defined;
   return added ? id : std::nullopt;
 }
 

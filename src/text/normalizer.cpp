@@ -46,13 +46,26 @@ void order_marks(std::vector<utf8proc_int32_t>& characters) {
   }
 }
 
-std::string replace_all(std::string_view text, const Rewrite& step) {
+// Replacements may follow one another in a file and each double the text.
+void check_growth(std::size_t now, std::size_t before) {
+  const std::uint64_t allowed = 16 * std::uint64_t{before} + (1u << 20);
+  if (now <= allowed) return;
+  throw Error({.code = ErrorCode::limit,
+               .source = "encode",
+               .field = "normalizer",
+               .found = std::to_string(before) + " bytes of text grown to " + std::to_string(now),
+               .allowed = "at most " + std::to_string(allowed)});
+}
+
+std::string replace_all(std::string_view text, const Rewrite& step, std::size_t original) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t at; (at = text.find(step.from)) != text.npos; text.remove_prefix(at + step.from.size())) {
+    check_growth(out.size() + at + step.to.size(), original);
     out += text.substr(0, at);
     out += step.to;
   }
+  check_growth(out.size() + text.size(), original);
   return out += text;
 }
 
@@ -74,15 +87,17 @@ std::string compose(std::string_view text) {
 
 std::string_view rewrite(const std::vector<Rewrite>& rewrites, std::string_view text, bool at_beginning,
                          std::string& storage) {
+  const std::size_t original = text.size();
   for (const Rewrite& step : rewrites) {
     if (text.empty()) break;
     switch (step.kind) {
       case Rewrite::Kind::compose: storage = compose(text); break;
-      case Rewrite::Kind::replace: storage = replace_all(text, step); break;
+      case Rewrite::Kind::replace: storage = replace_all(text, step, original); break;
       case Rewrite::Kind::prepend:
         if ((step.only_at_beginning && !at_beginning) || (step.unless_present && text.starts_with(step.to))) {
           continue;
         }
+        check_growth(step.to.size() + text.size(), original);
         storage = step.to + std::string(text);
         break;
     }

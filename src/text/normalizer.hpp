@@ -18,7 +18,7 @@ struct Rewrite {
 };
 
 // `text` (valid UTF-8) after all rewrites in order; points into `storage` or is `text` itself. An empty text
-// stays empty.
+// stays empty. Error(limit) where the text grows beyond 16 times its size and 1 MiB.
 std::string_view rewrite(const std::vector<Rewrite>& rewrites, std::string_view text, bool at_beginning,
                          std::string& storage);
 

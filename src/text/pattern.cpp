@@ -17,9 +17,8 @@ namespace nibble::inline v0 {
 
 namespace {
 
-constexpr std::uint64_t budget_base = 1'000'000;  // steps of an untrusted pattern per encode() ...
-constexpr std::uint64_t budget_per_byte = 200;    // ... and for each byte of text
-constexpr std::uint32_t heap_kib = 64 * 1'024;    // for one match
+constexpr std::uint32_t heap_kib = 64 * 1'024;   // for one match
+constexpr std::size_t max_trusted_literal = 64;  // bytes: the search takes text times literal
 
 void* allocate(PCRE2_SIZE n, void*) { return ::operator new(n, std::nothrow); }
 void release(void* memory, void*) { ::operator delete(memory); }
@@ -47,19 +46,19 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
-// What is left of a budget; each callout takes one step and the distance the match moved since the last.
-struct Budget {
-  std::uint64_t left = 0;
-  std::size_t last = 0;
+// Where a match is; each callout takes one step and the distance moved since the last.
+struct Progress {
+  StepBudget& budget;
+  std::size_t at = 0;
 };
 
 int count_step(pcre2_callout_block* block, void* data) {
-  Budget& budget = *static_cast<Budget*>(data);
+  Progress& progress = *static_cast<Progress*>(data);
   const std::size_t now = block->current_position;
-  const std::size_t cost = 1 + (now > budget.last ? now - budget.last : budget.last - now);
-  budget.last = now;
-  if (cost > budget.left) return PCRE2_ERROR_MATCHLIMIT;
-  budget.left -= cost;
+  const std::size_t cost = 1 + (now > progress.at ? now - progress.at : progress.at - now);
+  progress.at = now;
+  if (cost > progress.budget.left) return PCRE2_ERROR_MATCHLIMIT;
+  progress.budget.left -= cost;
   return 0;
 }
 
@@ -143,25 +142,25 @@ Pattern::Pattern(std::string_view pattern, Origin origin, const Limits& limits)
 
 Pattern Pattern::literal(std::string_view text, Origin origin, const Limits& limits) {
   check_length(text, origin, limits);
-  return Pattern(spelled_out(text), true, std::move(origin));
+  return Pattern(spelled_out(text), text.size() <= max_trusted_literal, std::move(origin));
 }
 
 struct Pattern::Search::State {
   std::shared_ptr<const Compiled> compiled;
   Owned<pcre2_match_context> context;
   Owned<pcre2_match_data> match;
-  Budget budget;
+  Progress progress;
 };
 
-Pattern::Search::Search(const Pattern& pattern, std::size_t text_bytes) : state_(std::make_unique<State>()) {
-  state_->compiled = pattern.compiled_;
+Pattern::Search::Search(const Pattern& pattern, StepBudget& budget)
+    : state_(new State{pattern.compiled_, {}, {}, {budget}}) {
   pcre2_general_context* memory = pattern.compiled_->memory.get();
   state_->context = own(pcre2_match_context_create(memory));
   state_->match = own(pcre2_match_data_create(1, memory));
-  state_->budget.left = budget_base + budget_per_byte * text_bytes;
+  pcre2_set_match_limit(state_->context.get(), ~0u);  // long texts take many steps; callouts count better
   if (pattern.compiled_->counted) {
     pcre2_set_heap_limit(state_->context.get(), heap_kib);
-    pcre2_set_callout(state_->context.get(), count_step, &state_->budget);
+    pcre2_set_callout(state_->context.get(), count_step, &state_->progress);
   }
 }
 Pattern::Search::Search(Search&&) noexcept = default;
@@ -170,7 +169,7 @@ Pattern::Search::~Search() = default;
 std::optional<Range> Pattern::Search::next(std::string_view text, std::size_t from) {
   State& s = *state_;
   while (from < text.size()) {
-    s.budget.last = from;
+    s.progress.at = from;
     const int found = pcre2_match(s.compiled->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
                                   text.size(), from, PCRE2_NO_UTF_CHECK, s.match.get(), s.context.get());
     if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;

@@ -47,11 +47,17 @@ class Pattern {
   std::shared_ptr<const Compiled> compiled_;
 };
 
-// One caller's searches with one pattern: the memory for a match and what is left of the budget.
+// The steps that patterns not known to be linear may still take in one call of encode().
+struct StepBudget {
+  explicit StepBudget(std::size_t text_bytes) : left(1'000'000 + 200 * std::uint64_t{text_bytes}) {}
+  std::uint64_t left;
+};
+
+// One caller's searches with one pattern: the memory for a match.
 class Pattern::Search {
  public:
-  // `text_bytes`: how much text there will be altogether; the budget grows with it.
-  Search(const Pattern& pattern, std::size_t text_bytes);
+  // `budget` outlives this.
+  Search(const Pattern& pattern, StepBudget& budget);
   Search(Search&&) noexcept;
   ~Search();
 

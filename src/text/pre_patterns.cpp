@@ -31,14 +31,12 @@ constexpr View tekken = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p
 // Letters with case, as DeepSeek lists them; fewer than Unicode has.
 constexpr View deepseek_letters =
     "\\s?["
-    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-"
-    "Ἕἠ-"
-    "ὅὈ-Ὅ"
-    "ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-"
-    "ꝯꝱ-"
-    "ꞇ"
-    "Ꞌ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-"
-    "𞥃"
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯ"
+    "Ա-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅ"
+    "Ὀ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥ"
+    "ῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎ"
+    "ↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆ"
+    "ﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
     "]+";
 
 constexpr View deepseek_v3 =
@@ -65,7 +63,7 @@ constexpr std::array<View, 4> by_default = {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, dig
 
 constexpr bool bos = true, whole = true, nfc = true;
 
-constexpr std::array table = {
+constexpr PrePatterns table[] = {
     PrePatterns{"default", by_default},
     PrePatterns{"gpt-2", by_gpt2},
     PrePatterns{"phi-2", by_gpt2},
@@ -98,8 +96,9 @@ constexpr std::array table = {
 const std::string_view gpt2_pattern = gpt2;
 
 const PrePatterns* find_pre_patterns(std::string_view name) noexcept {
-  const auto it = std::find_if(table.begin(), table.end(), [&](const auto& row) { return row.name == name; });
-  return it == table.end() ? nullptr : &*it;
+  const auto it =
+      std::find_if(std::begin(table), std::end(table), [&](const auto& row) { return row.name == name; });
+  return it == std::end(table) ? nullptr : it;
 }
 
 std::string pre_pattern_names() {
@@ -109,7 +108,7 @@ std::string pre_pattern_names() {
 }
 
 bool is_known_pattern(std::string_view pattern) noexcept {
-  return std::any_of(table.begin(), table.end(), [&](const PrePatterns& row) {
+  return std::any_of(std::begin(table), std::end(table), [&](const PrePatterns& row) {
     return std::find(row.patterns.begin(), row.patterns.end(), pattern) != row.patterns.end();
   });
 }

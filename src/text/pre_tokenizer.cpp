@@ -38,9 +38,9 @@ bool joins(SplitBehavior behavior, const Part& left, const Part& right) {
 }  // namespace
 
 PreTokenizer::Cutter::Cutter(const PreTokenizer& pre_tokenizer, std::size_t text_bytes)
-    : pre_tokenizer_(pre_tokenizer) {
+    : pre_tokenizer_(pre_tokenizer), budget_(text_bytes) {
   searches_.reserve(pre_tokenizer.splits_.size());
-  for (const Split& split : pre_tokenizer.splits_) searches_.emplace_back(split.pattern, text_bytes);
+  for (const Split& split : pre_tokenizer.splits_) searches_.emplace_back(split.pattern, budget_);
 }
 
 void PreTokenizer::Cutter::cut(std::size_t step, std::string_view text,

@@ -27,6 +27,8 @@ class PreTokenizer {
   class Cutter {
    public:
     Cutter(const PreTokenizer& pre_tokenizer, std::size_t text_bytes);
+    Cutter(const Cutter&) = delete;
+    Cutter& operator=(const Cutter&) = delete;
     // Hands out the pieces of `text` from left to right. Error(limit) as Pattern::Search::next.
     void cut(std::string_view text, const std::function<void(std::string_view)>& piece) {
       cut(0, text, piece);
@@ -36,6 +38,7 @@ class PreTokenizer {
     void cut(std::size_t step, std::string_view text, const std::function<void(std::string_view)>& piece);
 
     const PreTokenizer& pre_tokenizer_;
+    StepBudget budget_;
     std::vector<Pattern::Search> searches_;  // one for each split
   };
 

@@ -43,9 +43,9 @@ TEST_CASE("the empty name is the first tier that runs here; a forced one is what
     if (!cpu::runs_here(tier)) continue;
     const std::string name = tier.table->tier;
     if (best.empty()) best = name;
-    CHECK(make_backend("cpu", {.isa = name})->name() == "cpu/" + name);
+    CHECK(make_backend("cpu", {.isa = name})->name() == std::string("cpu/").append(name));
   }
-  CHECK(make_backend("cpu", {})->name() == "cpu/" + best);
+  CHECK(make_backend("cpu", {})->name() == std::string("cpu/").append(best));
 }
 
 TEST_CASE("a tier that is not built, or not for this CPU, is refused with those that are") {

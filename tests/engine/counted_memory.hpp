@@ -1,4 +1,4 @@
-// Counts what the program holds from operator new, and makes chosen allocations fail.
+// Counts what all threads of the program hold from operator new, and makes chosen allocations fail.
 // Include in one file of a test program only: it replaces the global operators.
 #pragma once
 

@@ -5,6 +5,7 @@
 #include "counted_memory.hpp"
 #include "nibble/nibble.hpp"
 #include "support/catch.hpp"
+#include "support/temp_folder.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace nibble;
@@ -95,7 +96,7 @@ TEST_CASE("every allocation failing while a model is opened ends in out_of_memor
     TinyModel shape = smallest;
     shape.byte_level = byte_level;
     const TempFolder folder;
-    const std::filesystem::path path = folder / "tiny.gguf";
+    const std::filesystem::path path = folder.path() / "tiny.gguf";
     write_tiny_model(path, shape);
     check(sweep([&] { Model::open(path); }, [] {}), 200);
   }
@@ -130,7 +131,7 @@ TEST_CASE("every allocation failing while text is generated leaves a session tha
 TEST_CASE("every allocation failing in a session's other calls changes nothing") {
   const Engine engine(open_tiny_model(smallest), {.threads = 1, .sequences = 2, .batch = 16});
   const TempFolder folder;
-  const std::filesystem::path saved = folder / "state", other = folder / "other";
+  const std::filesystem::path saved = folder.path() / "state", other = folder.path() / "other";
   Session session(engine);
   session.append("the cat and the hat");
   session.save(other);
@@ -164,9 +165,9 @@ TEST_CASE("every allocation failing in a session's other calls changes nothing")
 
 TEST_CASE("a hundred loads and unloads grow the process by less than a megabyte") {
   const TempFolder folder;
-  write_tiny_model(folder / "tiny.gguf", TinyModel::blocks(Dtype{2}));
+  write_tiny_model(folder.path() / "tiny.gguf", TinyModel::blocks(Dtype{2}));
   const auto use = [&] {
-    const Engine engine(Model::open(folder / "tiny.gguf"), {.threads = 2});
+    const Engine engine(Model::open(folder.path() / "tiny.gguf"), {.threads = 2});
     Session(engine).generate("the cat", eight);
   };
   for (int i = 0; i < 10; ++i) use();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the two containers into corpus/: small right files that mutations start from."""
+"""Writes the seeds of the containers and of saved states into corpus/: small right files that mutations start from."""
 import struct
 from pathlib import Path
 
@@ -75,3 +75,18 @@ save("safetensors", "metadata", safetensors(
 save("safetensors", "narrow", safetensors(
     '{"f":{"dtype":"F4","shape":[4],"data_offsets":[0,2]},"e":{"dtype":"U8","shape":[0,7],"data_offsets":[2,2]},'
     '"g":{"more":[null,true,{"x":-1.5e3}],"dtype":"F8_E4M3","shape":[3],"data_offsets":[2,5]}}', 5))
+
+
+def state(length, n_tokens, n_logits, n_pages, key=b"nibbleKV\1\0\0\0".ljust(40, b"\0"), help=3):
+    body = key + struct.pack("<IIII", length, n_tokens, n_logits, n_pages)
+    tokens = struct.pack(f"<{n_tokens}i", *(3 + i % 300 for i in range(n_tokens)))
+    return bytes([help]) + body + tokens + bytes(4 * n_logits) + bytes(1024 * n_pages) + bytes(8)
+
+
+save("state", "nothing", state(0, 0, 0, 0))
+save("state", "one_page", state(5, 5, 0, 1))
+save("state", "logits", state(5, 5, 370, 1))
+save("state", "to_evaluate", state(5, 9, 0, 1))
+save("state", "window_passed", state(140, 140, 0, 1))
+save("state", "another_engines", state(5, 5, 0, 1, help=2))
+save("state", "no_checksum", state(5, 5, 0, 1, help=1))

@@ -45,7 +45,7 @@ void check_case(const Case& c, const Format* format) {
     options.threads = 2;
     cpu::CpuBackend backend(*tier.table, options);
     backend.prepare(c.toy.plan, c.toy.weights, {});
-    REQUIRE(backend.name() == "cpu/" + std::string(tier.table->tier));
+    REQUIRE(backend.name() == std::string("cpu/").append(tier.table->tier));
     const std::vector<float> got = run_tokens(backend, c.toy, options, c.tokens, c.tokens);
     REQUIRE(nmse(got, expected) <= tolerance(tier.table->tier, format));
 
@@ -223,8 +223,8 @@ TEST_CASE("attend equals the reference on every tier, for every type of cache") 
 }
 
 TEST_CASE("attend over several spans equals the reference, with and without a window") {
-  for (std::uint32_t seed : {1u, 2u, 3u, 4u}) {
-    check_case(attend_case(seed, KvType::F16, 2 * cpu::attend_span + 77), nullptr);
+  for (std::uint32_t seed : {1u, 2u}) {
+    check_case(attend_case(seed, KvType::F16, cpu::attend_span + 77), nullptr);
   }
 }
 

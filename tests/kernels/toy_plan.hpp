@@ -43,7 +43,7 @@ class ToyPlan {
     tensor.dtype = format.dtype;
     tensor.shape = rows == 0 ? Shape{cols} : Shape{rows, cols};
     tensor.bytes = *bytes_.back();
-    checkpoint_.tensors.emplace(name, tensor);
+    checkpoint.tensors.emplace(name, tensor);
     rows_.push_back({.name = *names_.back(), .hf_name = "", .rows = rows, .cols = cols, .traits = 0});
     return static_cast<WeightId>(rows_.size() - 1);
   }
@@ -67,14 +67,16 @@ class ToyPlan {
     plan.steps.push_back(step);
     plan.logits = step.out;
     plan.vocab_size = width;
-    weights = Weights::resolve(checkpoint_, rows_, Config{});
+    resolve();
   }
+  void resolve() { weights = Weights::resolve(checkpoint, rows_, Config{}); }
 
   Plan plan;
   Weights weights;
 
+  Checkpoint checkpoint;
+
  private:
-  Checkpoint checkpoint_;
   std::vector<std::unique_ptr<std::vector<std::byte>>> bytes_;
   std::vector<std::unique_ptr<std::string>> names_;
   std::vector<TensorRow> rows_;

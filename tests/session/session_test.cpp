@@ -9,6 +9,7 @@
 #include "nibble/sample/sampler.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
+#include "support/temp_folder.hpp"
 #include "support/thrown.hpp"
 #include "support/tiny_model.hpp"
 
@@ -205,8 +206,8 @@ TEST_CASE("the first text gets BOS, once; an empty session without one has nothi
   const TempFolder folder;
   Metadata metadata = tiny_metadata({});
   metadata.set("tokenizer.ggml.add_bos_token", false);
-  write_tiny_model(folder / "m.gguf", {}, metadata);
-  Session bare(Engine(Model::open(folder / "m.gguf"), {.threads = 1}));
+  write_tiny_model(folder.path() / "m.gguf", {}, metadata);
+  Session bare(Engine(Model::open(folder.path() / "m.gguf"), {.threads = 1}));
   const Error e = thrown([&] { bare.generate("", greedy(2)); });
   CHECK(e.code() == ErrorCode::invalid_argument);
   CHECK(e.field() == "prompt");
@@ -396,10 +397,10 @@ TEST_CASE("a saved session goes on bit for bit, generated or not, evaluated or n
       if (how > 0) session.append(prompt + prompt + prompt);
       if (how > 1) session.generate("", greedy(50));
       if (how > 2) session.rewind(20);
-      session.save(folder / "state");
+      session.save(folder.path() / "state");
       Session restored(other);
       restored.append("something else");
-      restored.restore(folder / "state");
+      restored.restore(folder.path() / "state");
       CHECK(Snapshot(restored) == Snapshot(session));
       CHECK(ids(restored.generate(" and", greedy(20))) == ids(session.generate(" and", greedy(20))));
     }
@@ -413,26 +414,26 @@ TEST_CASE("item 87: a session refuses a state that is not its own, unchanged; fi
   session.append("the cat");
   const Snapshot before(session);
   source.append("the hat");
-  source.save(folder / "good");
-  const std::string good = read_text(folder / "good");
+  source.save(folder.path() / "good");
+  const std::string good = read_text(folder.path() / "good");
   const auto refused = [&](const std::string& bytes) {
-    std::ofstream(folder / "bad", std::ios::binary) << bytes;
-    const Error e = thrown([&] { session.restore(folder / "bad"); });
+    std::ofstream(folder.path() / "bad", std::ios::binary) << bytes;
+    const Error e = thrown([&] { session.restore(folder.path() / "bad"); });
     CHECK(Snapshot(session) == before);
-    CHECK(e.source() == (folder / "bad").string());
+    CHECK(e.source() == (folder.path() / "bad").string());
     return e.code();
   };
   CHECK(refused("") == ErrorCode::truncated);
   CHECK(refused(good.substr(0, good.size() - 1)) == ErrorCode::truncated);
   CHECK(refused(good + "x") == ErrorCode::malformed);
   CHECK(refused("x" + good) == ErrorCode::bad_magic);
-  CHECK(thrown([&] { session.restore(folder / "none"); }).code() == ErrorCode::io);
-  CHECK(thrown([&] { session.save(folder / "no folder/state"); }).code() == ErrorCode::io);
-  session.restore(folder / "good");
+  CHECK(thrown([&] { session.restore(folder.path() / "none"); }).code() == ErrorCode::io);
+  CHECK(thrown([&] { session.save(folder.path() / "no folder/state"); }).code() == ErrorCode::io);
+  session.restore(folder.path() / "good");
   CHECK(Snapshot(session) == Snapshot(source));
-  session.save(folder / "good");
+  session.save(folder.path() / "good");
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder / ""))
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
     names.insert(entry.path().filename());
   CHECK(names == std::set<std::string>{"bad", "good"});
 }

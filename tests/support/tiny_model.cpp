@@ -2,13 +2,12 @@
 // For every test that needs a model to run.
 #include "support/tiny_model.hpp"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <vector>
 
 #include "nibble/file/gguf.hpp"
 #include "nibble/quant/formats.hpp"
+#include "support/temp_folder.hpp"
 
 namespace nibble::test {
 namespace {
@@ -185,20 +184,8 @@ void write_tiny_model(const std::filesystem::path& path, const TinyModel& model)
 
 Model open_tiny_model(const TinyModel& model) {
   const TempFolder folder;
-  write_tiny_model(folder / "tiny.gguf", model);
-  return Model::open(folder / "tiny.gguf", {.load = LoadMode::copy});
-}
-
-TempFolder::TempFolder() {
-  static std::atomic<unsigned> number = 0;
-  path_ = std::filesystem::temp_directory_path() /
-          ("nibble-test-" + std::to_string(::getpid()) + "-" + std::to_string(number++));
-  std::filesystem::create_directory(path_);
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  write_tiny_model(folder.path() / "tiny.gguf", model);
+  return Model::open(folder.path() / "tiny.gguf", {.load = LoadMode::copy});
 }
 
 }  // namespace nibble::test

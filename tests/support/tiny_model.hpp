@@ -2,7 +2,6 @@
 // millisecond. For every test that needs one to run.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -31,20 +30,6 @@ struct TinyModel {
   // Shapes that every block format can hold.
   static TinyModel blocks(Dtype dtype);
   std::uint32_t vocabulary() const;  // rows of the embedding
-};
-
-// Removed with everything in it when the object goes.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
 };
 
 // The metadata that write_tiny_model writes, for tests that change a key.

@@ -216,6 +216,9 @@ TEST_CASE("Ends come from the config, the generation config and the known texts"
   CHECK(t.is_end(*t.find("<|end|>")));
   CHECK(t.ends().size() == 4);
   CHECK(make(test::bpe_json(), nullptr, {{"eos_token_id", 104}}).eos() == 104);
+  json gpt2 = test::bpe_json();  // one token for everything
+  gpt2["added_tokens"][1]["content"] = gpt2["model"]["unk_token"] = "<|endoftext|>";
+  CHECK(make(gpt2).is_end(*make(gpt2).find("<|endoftext|>")));
 }
 
 TEST_CASE("Chat templates are a text, a list of them, or a file beside the tokenizer") {

@@ -233,6 +233,23 @@ TEST_CASE("57: a precompiled normalizer and other unknown steps are refused by n
   refused(keys, ErrorCode::unsupported, "tokenizer.ggml.model");
 }
 
+TEST_CASE("Normalizers and cuts without end, and texts that explode") {
+  const json nfc = {{"type", "NFC"}}, digits = {{"type", "Digits"}};
+  refused(with(test::spm_json(), "/normalizer/normalizers", json::array_t(65, nfc)), ErrorCode::limit,
+          "/normalizer/normalizers/64");
+  refused(with(test::spm_json(), "/pre_tokenizer",
+               {{"type", "Sequence"}, {"pretokenizers", json::array_t(65, digits)}}),
+          ErrorCode::limit, "/pre_tokenizer/pretokenizers/64");
+
+  const json twice = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  const test::TempFolder folder;
+  const Tokenizer t = Tokenizer::from_json(folder.write(
+      "tokenizer.json", with(test::spm_json(), "/normalizer/normalizers", json::array_t(40, twice)).dump()));
+  CHECK(!t.encode("b").empty());
+  const Error error = test::expect_error([&] { (void)t.encode("a"); }, ErrorCode::limit, "");
+  CHECK(error.field() == "normalizer");
+}
+
 TEST_CASE("58: a template that names a token nobody knows") {
   const char* const item = "/post_processor/single/0/SpecialToken/id";
   refused(with(test::spm_json(), item, "<cls>"), ErrorCode::missing, item);

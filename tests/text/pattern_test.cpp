@@ -12,7 +12,8 @@ namespace {
 const Origin here = {"tokenizer.json", "/pre_tokenizer/pattern/Regex", "pattern"};
 
 std::vector<std::string> matches(const Pattern& pattern, std::string_view text) {
-  Pattern::Search search(pattern, text.size());
+  StepBudget budget(text.size());
+  Pattern::Search search(pattern, budget);
   std::vector<std::string> found;
   for (std::size_t from = 0;;) {
     const auto range = search.next(text, from);

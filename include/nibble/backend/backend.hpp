@@ -70,7 +70,8 @@ class NIBBLE_API Backend {
 
   // What prepare() would take, before it takes it. Errors as prepare().
   virtual MemoryUse plan_memory(const Plan& plan, const Weights& weights) const = 0;
-  virtual WeightPlacement placement(const Weights& weights, WeightId id) const = 0;
+  // Where prepare() would put each weight, by WeightId. Errors as prepare().
+  virtual std::vector<WeightPlacement> placements(const Plan& plan, const Weights& weights) const = 0;
   // Called once: validates the plan, packs the weights, lays out buffers and the KV pool. Plan and weights
   // must outlive the backend. Errors: unsupported (an op or format it lacks), out_of_memory, cancelled.
   virtual void prepare(const Plan& plan, const Weights& weights, const Watch& watch) = 0;

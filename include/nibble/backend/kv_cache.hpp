@@ -32,9 +32,9 @@ NIBBLE_API std::uint64_t kv_page_bytes(std::span<const KvLayer> layers, KvType t
 constexpr std::uint32_t first_visible(const KvLayer& layer, std::uint32_t length) noexcept {
   return layer.window == 0 || length < layer.window ? 0 : length - layer.window + 1;
 }
-// The most pages that one sequence of `context` positions ever holds in all layers, when it grows by at most
-// `chunk` positions a batch: a windowed layer needs its window and the chunk, and its window once more to go
-// back to the beginning of a step, not the context.
+// The sum over layers of the most pages that one sequence of `context` positions holds, when it grows by at
+// most `chunk` positions a batch: a windowed layer needs its window and the chunk, and its window once more
+// to go back to the beginning of a step, not the context.
 NIBBLE_API std::uint64_t kv_pages_needed(std::span<const KvLayer> layers, std::uint32_t context,
                                          std::uint32_t chunk);
 

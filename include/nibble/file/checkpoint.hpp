@@ -36,10 +36,13 @@ struct Checkpoint {
     return it == tensors.end() ? nullptr : &it->second;
   }
 
-  // Opens a .gguf file (any shard-count; a split one by its first file), a .safetensors file with config.json
-  // beside it, a model.safetensors.index.json, or a folder with config.json and *.safetensors. Every tensor's
-  // name, type, shape, range and overlap is checked before this returns; nothing is allocated on the word of
-  // a file alone. Errors: those of ByteSource, parse_gguf and parse_safetensors.
+  // Opens a .gguf file (a split one by its first shard), a .safetensors file with config.json beside it, a
+  // model.safetensors.index.json, or a folder with config.json and *.safetensors. Every tensor's name, type,
+  // shape, range and overlap is checked before this returns; nothing is allocated on the word of a file
+  // alone. Errors: those of ByteSource, parse_gguf and parse_safetensors; missing (a shard, config.json, a
+  // tensor the index promises), malformed (shards or an index that contradict each other, a file name that
+  // leaves the folder), out_of_range (another shard than the first), duplicate (a tensor in two files),
+  // limit.
   NIBBLE_API static Checkpoint open(const std::filesystem::path& path, LoadMode mode = LoadMode::map,
                                     const Limits& limits = {}, const Watch& watch = {});
 };

@@ -24,9 +24,7 @@ struct Architecture {
 
 // The architecture in this numbered place, or nothing: each arch header specialises it for a free number.
 template <std::uint32_t number>
-struct ArchitectureAt {
-  static constexpr const Architecture* value = nullptr;
-};
+struct ArchitectureAt {};
 
 // All architectures of arch/all.hpp.
 NIBBLE_API std::span<const Architecture* const> architectures() noexcept;

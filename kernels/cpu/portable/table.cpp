@@ -10,6 +10,6 @@ const MatmulKernel* matmul(const Format&, std::size_t, std::size_t) { return &ma
 
 extern const KernelTable table;
 const KernelTable table = {
-    .tier = "portable", .matmul = matmul, .attend = &attend_kernel, .floats = float_kernels};
+    .tier = "portable", .matmul = matmul, .attend = &attend_kernel, .floats = &float_kernels};
 
 }  // namespace nibble::inline v0::cpu::portable

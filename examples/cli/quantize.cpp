@@ -1,0 +1,185 @@
+// nibble quantize: a GGUF model with its matrices in another format, mixed as published files are.
+// Tensor by tensor: decoded and encoded in parallel, written as it goes, renamed when complete.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <vector>
+
+#include "command.hpp"
+#include "mixes.hpp"
+#include "nibble/file/checkpoint.hpp"
+#include "nibble/file/gguf.hpp"
+#include "nibble/quant/formats.hpp"
+#include "output_file.hpp"
+#include "parallel.hpp"
+#include "terminal.hpp"
+
+namespace cli {
+
+namespace {
+
+constexpr std::size_t part_elements = std::size_t{1} << 16;
+constexpr std::int64_t quantization_version = 2;
+
+struct Arguments {
+  std::string in, out, type;
+  std::uint32_t threads = 0;
+};
+
+// One tensor's way from its format in the file to the one it is written in.
+struct Conversion {
+  const nibble::Tensor* tensor;
+  const nibble::Format* from;
+  const nibble::Format* to;
+};
+
+nibble::Error tensor_error(const nibble::Tensor& tensor, nibble::ErrorCode code, std::string position,
+                           std::string found, std::string allowed) {
+  return nibble::Error({.code = code,
+                        .source = tensor.source,
+                        .position = std::move(position),
+                        .field = tensor.name,
+                        .found = std::move(found),
+                        .allowed = std::move(allowed)});
+}
+
+void check_finite(const nibble::Tensor& tensor, std::size_t first, const std::vector<float>& values,
+                  std::size_t n) {
+  const auto end = values.begin() + static_cast<std::ptrdiff_t>(n);
+  const auto bad = std::find_if(values.begin(), end, [](float value) { return !std::isfinite(value); });
+  if (bad == end) return;
+  const std::size_t element = first + static_cast<std::size_t>(bad - values.begin());
+  throw tensor_error(tensor, nibble::ErrorCode::malformed, "element " + std::to_string(element),
+                     std::isnan(*bad) ? "NaN" : "infinity", "finite weights");
+}
+
+// Rows [begin, end), through floats.
+void convert_rows(const Conversion& conversion, std::size_t begin, std::size_t end,
+                  std::span<std::byte> out) {
+  const nibble::Tensor& tensor = *conversion.tensor;
+  const std::size_t cols = tensor.shape.cols();
+  const std::size_t from_bytes = nibble::row_bytes(*conversion.from, cols);
+  const std::size_t to_bytes = nibble::row_bytes(*conversion.to, cols);
+  std::vector<float> values((end - begin) * cols);
+  conversion.from->decode(tensor.bytes.data() + begin * from_bytes, values.data(), values.size());
+  check_finite(tensor, begin * cols, values, values.size());
+  if (conversion.from->dtype == conversion.to->dtype) {
+    std::copy_n(tensor.bytes.data() + begin * from_bytes, (end - begin) * from_bytes,
+                out.data() + begin * to_bytes);
+  } else {
+    conversion.to->encode(values.data(), out.data() + begin * to_bytes, values.size(), nullptr);
+  }
+}
+
+void convert(const Conversion& conversion, std::uint32_t threads, const std::stop_token& stop,
+             std::span<std::byte> out) {
+  const std::size_t rows = conversion.tensor->shape.rows();
+  const std::size_t step =
+      std::max<std::size_t>(1, part_elements / std::max<std::size_t>(1, conversion.tensor->shape.cols()));
+  for_each_part((rows + step - 1) / step, threads, stop, [&](std::size_t part) {
+    convert_rows(conversion, part * step, std::min(rows, (part + 1) * step), out);
+  });
+}
+
+// In the order of the file, so that it is read once from front to back.
+std::vector<Conversion> plan_conversions(const nibble::Checkpoint& checkpoint, const Mix& mix) {
+  ModelFacts facts = read_facts(checkpoint.metadata);
+  facts.tied = checkpoint.find("output.weight") == nullptr;
+  std::vector<Conversion> conversions;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    const nibble::Format* from = nibble::find_format(tensor.dtype);
+    if (from == nullptr) {
+      throw tensor_error(tensor, nibble::ErrorCode::malformed, nibble::at_byte(tensor.offset),
+                         "type " + std::to_string(static_cast<std::uint32_t>(tensor.dtype)),
+                         "a format this build decodes");
+    }
+    conversions.push_back({&tensor, from, &choose_format(mix, facts, name, tensor.shape)});
+  }
+  std::stable_sort(conversions.begin(), conversions.end(), [](const Conversion& a, const Conversion& b) {
+    return std::pair(a.tensor->source, a.tensor->offset) < std::pair(b.tensor->source, b.tensor->offset);
+  });
+  return conversions;
+}
+
+// The input's, but for how it was split.
+nibble::Metadata output_metadata(const nibble::Metadata& in, const Mix& mix) {
+  nibble::Metadata out(in.source());
+  for (const auto& [key, entry] : in.entries()) {
+    if (!key.starts_with("split.")) out.set(key, entry.value);
+  }
+  out.set("general.file_type", std::int64_t{file_type(mix)});
+  out.set("general.quantization_version", quantization_version);
+  return out;
+}
+
+// Gives the file's pages back once a tensor is done.
+void release(const nibble::Checkpoint& checkpoint, const nibble::Tensor& tensor) {
+  for (const auto& file : checkpoint.files) {
+    if (file->name() == tensor.source) file->release(tensor.bytes);
+  }
+}
+
+nibble::Checkpoint open_input(const std::string& path, const std::stop_token& stop) {
+  if (std::filesystem::is_directory(path) || std::filesystem::path(path).extension() == ".safetensors") {
+    throw Failure(bad_model, path + ": quantize reads GGUF files only");
+  }
+  nibble::Watch watch;
+  watch.stop = stop;
+  return opening([&] { return nibble::Checkpoint::open(path, nibble::LoadMode::map, {}, watch); });
+}
+
+std::uint64_t output_bytes(const Conversion& conversion) {
+  const nibble::Shape& shape = conversion.tensor->shape;
+  return shape.rows() * nibble::row_bytes(*conversion.to, shape.cols());
+}
+
+ExitCode quantize(const Arguments& arguments, const std::stop_token& stop) {
+  const Mix& mix = find_mix(arguments.type);
+  check_output_path(arguments.out);
+  const nibble::Checkpoint checkpoint = open_input(arguments.in, stop);
+  const std::vector<Conversion> conversions = opening([&] { return plan_conversions(checkpoint, mix); });
+
+  std::uint64_t total_in = 0, total_out = 0, done = 0;
+  for (const Conversion& conversion : conversions) {
+    total_in += conversion.tensor->bytes.size();
+    total_out += output_bytes(conversion);
+  }
+  ProgressBar bar;
+  std::vector<nibble::GgufTensor> tensors;
+  for (const Conversion& conversion : conversions) {
+    tensors.push_back({conversion.tensor->name, conversion.to->dtype, conversion.tensor->shape,
+                       [&, conversion](std::span<std::byte> out) {
+                         convert(conversion, arguments.threads, stop, out);
+                         release(checkpoint, *conversion.tensor);
+                         done += conversion.tensor->bytes.size();
+                         bar.show("quantising", done, total_in);
+                       }});
+  }
+  const double began = now();
+  nibble::Watch watch;
+  watch.stop = stop;
+  nibble::write_gguf(arguments.out, output_metadata(checkpoint.metadata, mix), tensors, watch);
+  bar.clear();
+  print_statistics({{"tensors", std::to_string(tensors.size())},
+                    {"size", format_bytes(total_in) + " to " + format_bytes(total_out)},
+                    {"time", format_number(now() - began, 2) + " s"}});
+  return ok;
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Action& action) {
+  CLI::App& command =
+      *app.add_subcommand("quantize", "Write a model in another format")->group("Make a model");
+  auto arguments = std::make_shared<Arguments>();
+  command.add_option("in", arguments->in, "A .gguf file")->type_name("IN")->required();
+  command.add_option("out", arguments->out, "The .gguf file to write")->type_name("OUT")->required();
+  command.add_option("--type", arguments->type, "One of " + mix_names())->type_name("TYPE")->required();
+  command.add_option("-t,--threads", arguments->threads, "Threads (default: one per CPU)")->type_name("N");
+  command.callback([arguments, &action] {
+    action = [arguments](const std::stop_token& stop) { return quantize(*arguments, stop); };
+  });
+}
+
+}  // namespace cli

@@ -1,0 +1,41 @@
+// A thread waits for SIGINT, so that stopping may take locks, which a signal handler must not.
+// See signals.hpp.
+#include "signals.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <thread>
+
+#include "exit_code.hpp"
+
+namespace cli {
+
+std::stop_token stop_on_interrupt() {
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);  // inherited by every later thread
+  std::stop_source source;
+  std::thread([interrupt, source]() mutable {
+    int signal = 0;
+    sigwait(&interrupt, &signal);
+    source.request_stop();
+    sigwait(&interrupt, &signal);
+    _exit(cancelled);
+  }).detach();
+  return source.get_token();
+}
+
+void report_vanished_file() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) {
+    constexpr std::string_view message = "\nnibble: the model file shrank while it was in use\n";
+    if (write(STDERR_FILENO, message.data(), message.size()) < 0) _exit(failure);
+    _exit(bad_model);
+  };
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace cli

@@ -1,0 +1,16 @@
+// What the program does about signals; the library handles none.
+// Called first in main, before any other thread exists.
+#pragma once
+
+#include <stop_token>
+
+namespace cli {
+
+// From now on the first Ctrl-C (SIGINT) requests the returned token's stop, and the second ends the process
+// with exit code 130.
+std::stop_token stop_on_interrupt();
+
+// A mapped model file that shrinks while in use (SIGBUS) ends the process with a message and exit code 3.
+void report_vanished_file();
+
+}  // namespace cli

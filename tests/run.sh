@@ -1,0 +1,57 @@
+#!/bin/sh
+# On a fresh Debian or Ubuntu machine: installs what is missing, builds everything, passes every test; then the
+# same code under the sanitizers. Stops at the first error.
+#   tests/run.sh [--conformance FOLDER]     real models and vocabularies to test against as well
+set -eu
+cd "$(dirname "$0")/.."
+. .ci/packages.sh
+
+conformance=${NIBBLE_CONFORMANCE_DIR:-}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --conformance) conformance=$2; shift 2 ;;
+    *) echo "usage: tests/run.sh [--conformance FOLDER]" >&2; exit 2 ;;
+  esac
+done
+if [ -n "$conformance" ]; then
+  conformance=$(cd "$conformance" && pwd)
+  echo "== conformance data: $conformance"
+else
+  echo "== NO CONFORMANCE DATA: tests against real models are skipped (--conformance FOLDER)"
+fi
+
+# shellcheck disable=SC2086
+need $BUILD_PACKAGES catch2 python3 pkg-config
+
+# build PRESET TARGET...: configures and builds build/PRESET.
+build() {
+  preset=$1
+  shift
+  echo "== $preset: building $*"
+  cmake --preset "$preset" -DNIBBLE_CONFORMANCE_DIR="$conformance"
+  cmake --build "build/$preset" --target "$@"
+}
+
+# check PRESET CTEST_ARGUMENT...: runs tests of build/PRESET, behind $prefix where something must come first.
+prefix=
+check() {
+  preset=$1
+  shift
+  echo "== $preset: testing"
+  $prefix ctest --test-dir "build/$preset" --output-on-failure --output-log "build/$preset/ctest.log" "$@"
+}
+
+build release all
+check release
+
+build asan tests_unit tests_determinism tests_fuzz-replay
+check asan -L 'unit|determinism|fuzz-replay'
+
+# What uses threads. Address-space randomisation can be wider than this sanitizer allows, hence setarch.
+build tsan test_kernels test_engine test_session test_determinism
+setarch "$(uname -m)" -R true 2>/dev/null && prefix="setarch $(uname -m) -R"
+check tsan -R '^(kernels|engine|session|determinism)$'
+
+for preset in release asan tsan; do
+  echo "== $preset: $(grep 'tests passed' "build/$preset/ctest.log")"
+done
