@@ -120,13 +120,22 @@ inline std::vector<float> run_tokens(Backend& backend, const ToyPlan& toy, const
 }
 
 // Mean squared error relative to the mean square of what it should be.
-inline double nmse(const std::vector<float>& got, const std::vector<float>& expected) {
+struct Nmse {
   double error = 0, size = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    error += (double{got[i]} - expected[i]) * (double{got[i]} - expected[i]);
-    size += double{expected[i]} * expected[i];
+
+  void add(const std::vector<float>& got, const std::vector<float>& expected) {
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      error += (double{got[i]} - expected[i]) * (double{got[i]} - expected[i]);
+      size += double{expected[i]} * expected[i];
+    }
   }
-  return error / size;
+  double value() const { return error / size; }
+};
+
+inline double nmse(const std::vector<float>& got, const std::vector<float>& expected) {
+  Nmse n;
+  n.add(got, expected);
+  return n.value();
 }
 
 inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
