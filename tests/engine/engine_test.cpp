@@ -68,7 +68,7 @@ TEST_CASE("options are filled in, and refused by name") {
   CHECK(refused({.context = ~0u}).code() == ErrorCode::limit);
 }
 
-TEST_CASE("item 39: a context whose keys and values fit no memory is refused before anything is taken") {
+TEST_CASE("malformed 39: a context whose keys and values fit no memory is refused before anything is taken") {
   // 4 layers of 2^18 pages for each of 4096 sequences: one more than 32 bits number.
   const Error overflow =
       thrown([] { Engine::plan(open_tiny_model({.layers = 4}), {.context = 1u << 24, .sequences = 4096}); });
@@ -193,7 +193,7 @@ TEST_CASE("rewinding forgets exactly what came after") {
   }
 }
 
-TEST_CASE("item 89: positions beyond a sequence's end are refused") {
+TEST_CASE("malformed 89: positions beyond a sequence's end are refused") {
   const Engine engine(open_tiny_model(), {.threads = 1});
   Sequence sequence = engine.make_sequence();
   step(engine, sequence, random_tokens(10, 1), Outputs::none);
@@ -238,7 +238,7 @@ TEST_CASE("a context that would overflow is refused whole") {
   CHECK(step(engine, a, std::span(tokens).first(4), Outputs::last).size() == model.plan().vocab_size);
 }
 
-TEST_CASE("item 88: a token outside the vocabulary is refused") {
+TEST_CASE("malformed 88: a token outside the vocabulary is refused") {
   const Model model = open_tiny_model();
   const Engine engine(model, {.threads = 1});
   Sequence sequence = engine.make_sequence();

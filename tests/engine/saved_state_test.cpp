@@ -108,7 +108,7 @@ TEST_CASE("what cannot be saved together is refused") {
         }).field() == "logits");
 }
 
-TEST_CASE("item 87: a state of another version, model, layout or type is refused, nothing changed") {
+TEST_CASE("malformed 87: a state of another version, model, layout or type is refused, nothing changed") {
   const Model model = open_tiny_model();
   Victim victim(model);
   const std::vector<std::byte> state = victim.engine.save(victim.sequence, victim.tokens);
@@ -147,7 +147,7 @@ TEST_CASE("item 87: a state of another version, model, layout or type is refused
   CHECK(reference.refuses(state).position() == "byte 24");
 }
 
-TEST_CASE("item 87: every changed byte and every truncation is refused, nothing changed") {
+TEST_CASE("malformed 87: every changed byte and every truncation is refused, nothing changed") {
   const Model model =
       open_tiny_model({.layers = 1, .kv_heads = 1, .head_dim = 4, .embed_dim = 16, .ffn_dim = 16});
   Victim victim(model);

@@ -243,7 +243,7 @@ TEST_CASE("the generator is the published one: splitmix64 into xoshiro256**") {
   CHECK(differences > 90);
 }
 
-TEST_CASE("item 90: NaN, infinite and out-of-range sampler values are refused by name") {
+TEST_CASE("malformed 90: NaN, infinite and out-of-range sampler values are refused by name") {
   struct Case {
     const char* field;
     float SamplerOptions::*member;
@@ -270,7 +270,7 @@ TEST_CASE("item 90: NaN, infinite and out-of-range sampler values are refused by
   }
 }
 
-TEST_CASE("item 91: a logit_bias that names no token, or no number, is refused") {
+TEST_CASE("malformed 91: a logit_bias that names no token, or no number, is refused") {
   for (const auto& [token, bias] :
        std::map<std::int32_t, float>{{-1, 1.0f}, {10, 1.0f}, {3, not_a_number}, {4, infinity}}) {
     SamplerOptions o;
@@ -281,7 +281,7 @@ TEST_CASE("item 91: a logit_bias that names no token, or no number, is refused")
   }
 }
 
-TEST_CASE("item 88: a token outside the vocabulary is refused") {
+TEST_CASE("malformed 88: a token outside the vocabulary is refused") {
   const std::vector<float> logits(10);
   SamplerOptions o = plain();
   Sampler sampler(o, 10), untouched(o, 10);

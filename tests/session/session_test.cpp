@@ -250,7 +250,7 @@ TEST_CASE("rewinding forgets, whatever a window has dropped") {
   }
 }
 
-TEST_CASE("item 89: rewinding beyond the end is refused") {
+TEST_CASE("malformed 89: rewinding beyond the end is refused") {
   Session session(Engine(open_tiny_model(), {.threads = 1}));
   session.append(prompt);
   const Snapshot before(session);
@@ -319,7 +319,7 @@ TEST_CASE("an overflowing prompt is refused whole: append, generate and score") 
   CHECK(Snapshot(session) == before);
 }
 
-TEST_CASE("item 92: a prompt that is not UTF-8 is refused at its byte") {
+TEST_CASE("malformed 92: a prompt that is not UTF-8 is refused at its byte") {
   Session session(Engine(open_tiny_model(), {.threads = 1}));
   session.append("the");
   const Snapshot before(session);
@@ -333,7 +333,7 @@ TEST_CASE("item 92: a prompt that is not UTF-8 is refused at its byte") {
   CHECK(Snapshot(session) == before);
 }
 
-TEST_CASE("items 88, 90 and 91: options are refused before anything is evaluated") {
+TEST_CASE("malformed 88, 90 and 91: options are refused before anything is evaluated") {
   const Engine engine(open_tiny_model(), {.threads = 1});
   Session session(engine);
   session.append("the");
@@ -407,7 +407,8 @@ TEST_CASE("a saved session goes on bit for bit, generated or not, evaluated or n
   }
 }
 
-TEST_CASE("item 87: a session refuses a state that is not its own, unchanged; files are whole or absent") {
+TEST_CASE(
+    "malformed 87: a session refuses a state that is not its own, unchanged; files are whole or absent") {
   const TempFolder folder;
   const Engine engine(open_tiny_model(), {.threads = 1, .sequences = 2});
   Session session(engine), source(engine);

@@ -60,7 +60,7 @@ TEST_CASE("only what may begin a stop text waits") {
   CHECK(stops.finish() == "");
 }
 
-TEST_CASE("item 91: stop texts outside limits are refused") {
+TEST_CASE("malformed 91: stop texts outside limits are refused") {
   const Limits limits;
   const auto refused = [&](const Texts& texts) { return thrown([&] { StopTexts(texts, limits); }); };
   CHECK(refused({""}).code() == ErrorCode::invalid_argument);

@@ -68,7 +68,7 @@ TEST_CASE("The tiny tokenizers are sound to begin with") {
   CHECK_NOTHROW(Tokenizer::from_json(folder.write("b.json", test::bpe_json().dump())));
 }
 
-TEST_CASE("50: ids too high, negative, fractional, twice") {
+TEST_CASE("malformed 50: ids too high, negative, fractional, twice") {
   const json j = test::bpe_json();
   refused(with(j, "/model/vocab/zz", 1ll << 31), ErrorCode::limit, "/model/vocab/zz");
   refused(with(j, "/model/vocab/zz", -1), ErrorCode::out_of_range, "/model/vocab/zz");
@@ -83,7 +83,7 @@ TEST_CASE("50: ids too high, negative, fractional, twice") {
   refused(twice, ErrorCode::duplicate, tokens);
 }
 
-TEST_CASE("50: ids with gaps load") {
+TEST_CASE("malformed 50: ids with gaps load") {
   const test::TempFolder folder;
   const auto path =
       folder.write("tokenizer.json", with(test::bpe_json(), "/model/vocab/zz", 1'000'000).dump());
@@ -97,7 +97,7 @@ TEST_CASE("50: ids with gaps load") {
                      "/model/vocab/zz");
 }
 
-TEST_CASE("51: arrays of other lengths than the tokens") {
+TEST_CASE("malformed 51: arrays of other lengths than the tokens") {
   Keys keys = test::spm_keys();
   array<double>(keys, scores).pop_back();
   refused(keys, ErrorCode::malformed, scores);
@@ -109,7 +109,7 @@ TEST_CASE("51: arrays of other lengths than the tokens") {
   refused(keys, ErrorCode::malformed, types);
 }
 
-TEST_CASE("52: a merge whose parts or result are no tokens") {
+TEST_CASE("malformed 52: a merge whose parts or result are no tokens") {
   for (const char* merge : {"h zz", "zz h", "h w", "", "h", " ", "hh", "h  e"}) {
     INFO(merge);
     Keys keys = test::bpe_keys();
@@ -123,7 +123,7 @@ TEST_CASE("52: a merge whose parts or result are no tokens") {
   refused(with(test::bpe_json(), "/model/merges/3", 1), ErrorCode::wrong_type, "/model/merges/3");
 }
 
-TEST_CASE("53: byte tokens misspelt or missing") {
+TEST_CASE("malformed 53: byte tokens misspelt or missing") {
   for (const char* text :
        {"<0x-1>", "<0xZZ>", "<0x1>", "<0x001>", "<0xff>", "<0x0A", "0x0A", "<0X0A>", "<0x+1>"}) {
     INFO(text);
@@ -152,7 +152,7 @@ TEST_CASE("53: byte tokens misspelt or missing") {
   refused(helpless, ErrorCode::missing, tokens);
 }
 
-TEST_CASE("54: special ids outside the vocabulary") {
+TEST_CASE("malformed 54: special ids outside the vocabulary") {
   for (const char* key : {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
                           "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.eot_token_id"}) {
     for (const std::int64_t id : {std::int64_t{284}, std::int64_t{1} << 40, std::int64_t{-1}}) {
@@ -169,13 +169,13 @@ TEST_CASE("54: special ids outside the vocabulary") {
   config_refused({{"eos_token_id", "</s>"}}, ErrorCode::wrong_type, "/eos_token_id", true);
 }
 
-TEST_CASE("55: scores that are no numbers") {
+TEST_CASE("malformed 55: scores that are no numbers") {
   Keys keys = test::spm_keys();
   array<double>(keys, scores)[270] = std::numeric_limits<double>::quiet_NaN();
   refused(keys, ErrorCode::out_of_range, scores);
 }
 
-TEST_CASE("56: patterns in tokenizer.json outside the subset, too long, too slow") {
+TEST_CASE("malformed 56: patterns in tokenizer.json outside the subset, too long, too slow") {
   const char* const regex = "/pre_tokenizer/pretokenizers/0/pattern/Regex";
   const auto split = [&](json pattern) {
     const json step = {
@@ -200,7 +200,7 @@ TEST_CASE("56: patterns in tokenizer.json outside the subset, too long, too slow
   CHECK(t.encode("aab").size() == 2);
 }
 
-TEST_CASE("57: a precompiled normalizer and other unknown steps are refused by name") {
+TEST_CASE("malformed 57: a precompiled normalizer and other unknown steps are refused by name") {
   const json charsmap = {{"type", "Precompiled"},
                          {"precompiled_charsmap", "ALQCAACEAAAAAACAAQAAgMz8AgC4BQAA"}};
   refused(with(test::spm_json(), "/normalizer", charsmap), ErrorCode::unsupported, "/normalizer/type");
@@ -250,14 +250,14 @@ TEST_CASE("Normalizers and cuts without end, and texts that explode") {
   CHECK(error.field() == "normalizer");
 }
 
-TEST_CASE("58: a template that names a token nobody knows") {
+TEST_CASE("malformed 58: a template that names a token nobody knows") {
   const char* const item = "/post_processor/single/0/SpecialToken/id";
   refused(with(test::spm_json(), item, "<cls>"), ErrorCode::missing, item);
   config_refused({{"bos_token", "<cls>"}, {"add_eos_token", true}}, ErrorCode::missing, "/add_eos_token",
                  false);
 }
 
-TEST_CASE("59: truncation to nothing, or with a stride that never advances") {
+TEST_CASE("malformed 59: truncation to nothing, or with a stride that never advances") {
   const auto truncation = [](json length, json stride) {
     return with(test::bpe_json(), "/truncation",
                 {{"max_length", std::move(length)}, {"stride", std::move(stride)}});
@@ -270,7 +270,7 @@ TEST_CASE("59: truncation to nothing, or with a stride that never advances") {
   CHECK(t.encode("x y z x y z x y z").size() > 8);  // a prompt is never cut
 }
 
-TEST_CASE("60: added tokens that are empty or too long") {
+TEST_CASE("malformed 60: added tokens that are empty or too long") {
   refused(with(test::bpe_json(), "/added_tokens/2/content", ""), ErrorCode::malformed,
           "/added_tokens/2/content");
   refused(with(test::bpe_json(), "/added_tokens/2/content", std::string(2'000, 'x')), ErrorCode::limit,
@@ -286,7 +286,7 @@ TEST_CASE("60: added tokens that are empty or too long") {
   refused(keys, ErrorCode::limit, tokens);
 }
 
-TEST_CASE("92: a prompt that is not UTF-8, or too long") {
+TEST_CASE("malformed 92: a prompt that is not UTF-8, or too long") {
   for (const bool spm : {true, false}) {
     const Tokenizer t = Tokenizer::from_gguf(test::as_metadata(spm ? test::spm_keys() : test::bpe_keys()));
     const Error error =

@@ -50,7 +50,7 @@ TEST_CASE("Empty matches are no matches, and end") {
   CHECK(matches("", "abc").empty());
 }
 
-TEST_CASE("56: constructs outside the subset are refused where they stand") {
+TEST_CASE("malformed 56: constructs outside the subset are refused where they stand") {
   const char* refused =
       GENERATE(R"(ab(a)\1)", R"(ab\g1)", R"(ab(?R))", R"(ab(?1))", R"(ab(?<n>x))", R"(ab(*ACCEPT))",
                R"(ab(?C1))", R"(ab[a[b]])", R"(ab[a&&b])", R"(ab[\S])", R"(ab\p{Han})", R"(ab\h)", R"(ab\K)",
@@ -63,7 +63,7 @@ TEST_CASE("56: constructs outside the subset are refused where they stand") {
   CHECK(error.source() == "tokenizer.json");
 }
 
-TEST_CASE("56: a pattern that does not compile is refused") {
+TEST_CASE("malformed 56: a pattern that does not compile is refused") {
   const char* refused = GENERATE("(", "a)", "[a", "*", "(?<=a+)b", R"(\p{Qx})", "a{99999}", "[z-a]");
   INFO(refused);
   test::expect_error([&] { Pattern(refused, here, {}); }, ErrorCode::unsupported, here.position);
@@ -77,7 +77,7 @@ TEST_CASE("A pattern longer than the limit is refused") {
   CHECK_NOTHROW(Pattern("aaaaaaaaaa", here, limits));
 }
 
-TEST_CASE("56: work that outgrows the text ends in an error at the pattern") {
+TEST_CASE("malformed 56: work that outgrows the text ends in an error at the pattern") {
   // [bc]: a single letter that the text lacks would end the search before it begins.
   const char* hostile =
       GENERATE("(a+)+[bc]", "(?:a|a)*[bc]", "(?:a*)*[bc]", "a*a*a*a*a*[bc]", "(?:(?:a?){20}){20}[bc]",
