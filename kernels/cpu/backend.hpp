@@ -9,6 +9,7 @@
 #include "kernels/cpu/layout.hpp"
 #include "kernels/cpu/threads.hpp"
 #include "nibble/backend/backend.hpp"
+#include "nibble/core/aligned_bytes.hpp"
 
 namespace nibble::inline v0::cpu {
 

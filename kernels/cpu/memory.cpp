@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "nibble/core/aligned_bytes.hpp"
 #include "nibble/core/checked.hpp"
 #include "nibble/core/error.hpp"
 
@@ -20,7 +21,7 @@ std::uint64_t or_limit(std::optional<std::uint64_t> bytes) {
 
 std::uint64_t add_bytes(std::uint64_t a, std::uint64_t b) { return or_limit(checked_add(a, b)); }
 std::uint64_t multiply_bytes(std::uint64_t a, std::uint64_t b) { return or_limit(checked_mul(a, b)); }
-std::uint64_t align_bytes(std::uint64_t a) { return or_limit(checked_round_up(a, alignment)); }
+std::uint64_t align_bytes(std::uint64_t a) { return or_limit(checked_round_up(a, line_bytes)); }
 
 std::uint64_t place(std::span<Lifetime> buffers) {
   std::vector<Lifetime*> order;  // those placed so far come first, by offset

@@ -14,6 +14,8 @@
 #include <new>
 #include <system_error>
 
+#include "nibble/core/aligned_bytes.hpp"
+
 namespace nibble::inline v0 {
 
 namespace {
@@ -96,26 +98,14 @@ class MappedFile final : public ByteSource {
   Descriptor file_;
 };
 
-constexpr std::align_val_t buffer_alignment{64};  // as in a mapping: tensors keep their alignment
-
-struct FreeBuffer {
-  void operator()(std::byte* p) const noexcept { ::operator delete(p, buffer_alignment); }
-};
-using Buffer = std::unique_ptr<std::byte, FreeBuffer>;
-
 class OwnedBytes final : public ByteSource {
  public:
-  OwnedBytes(std::string name, Buffer buffer, std::size_t size) noexcept
-      : ByteSource(std::move(name), {buffer.get(), size}), buffer_(std::move(buffer)) {}
+  OwnedBytes(std::string name, AlignedBytes buffer, std::size_t size) noexcept
+      : ByteSource(std::move(name), {buffer.data(), size}), buffer_(std::move(buffer)) {}
 
  private:
-  Buffer buffer_;
+  AlignedBytes buffer_;  // aligned as in a mapping
 };
-
-Buffer allocate(std::uint64_t size) {
-  if (size > SIZE_MAX) throw std::bad_alloc();
-  return Buffer(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(size), buffer_alignment)));
-}
 
 std::shared_ptr<const ByteSource> map(std::string name, Descriptor file, std::uint64_t size) {
   std::span<const std::byte> bytes;
@@ -136,11 +126,11 @@ std::shared_ptr<const ByteSource> map(std::string name, Descriptor file, std::ui
 std::shared_ptr<const ByteSource> copy(std::string name, const Descriptor& file, std::uint64_t size,
                                        const Watch& watch) {
   constexpr std::uint64_t chunk = 8u << 20;  // bytes between two looks at the stop token
-  Buffer buffer = allocate(size);
+  AlignedBytes buffer(size);
   std::uint64_t done = 0;
   while (done < size) {
     if (watch.stop.stop_requested()) throw Error({.code = ErrorCode::cancelled, .source = name});
-    const ssize_t n = ::read(file.get(), buffer.get() + done, std::min(chunk, size - done));
+    const ssize_t n = ::read(file.get(), buffer.data() + done, std::min(chunk, size - done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw system_error(name, "read");
     if (n == 0) throw shrunk(name, done, size);
@@ -165,8 +155,8 @@ std::shared_ptr<const ByteSource> ByteSource::open(const std::filesystem::path& 
 
 std::shared_ptr<const ByteSource> ByteSource::from_bytes(std::span<const std::byte> bytes, std::string name) {
   return translate_errors([&]() -> std::shared_ptr<const ByteSource> {
-    Buffer buffer = allocate(bytes.size());
-    if (!bytes.empty()) std::memcpy(buffer.get(), bytes.data(), bytes.size());
+    AlignedBytes buffer(bytes.size());
+    if (!bytes.empty()) std::memcpy(buffer.data(), bytes.data(), bytes.size());
     return std::make_shared<OwnedBytes>(std::move(name), std::move(buffer), bytes.size());
   });
 }

@@ -271,14 +271,14 @@ TEST_CASE("every kernel gives the same bits for any range of rows and tokens") {
       const cpu::MatmulKernel& kernel = kernels.matmul(format, rows, cols);
       const std::vector<std::byte> bytes = bank(format, rows * cols);
       cpu::Matrix matrix{.format = &format, .rows = rows, .cols = cols, .bytes = bytes.data()};
-      cpu::AlignedBytes packed;
+      AlignedBytes packed;
       if (kernel.pack != nullptr) {
-        packed = cpu::AlignedBytes(kernel.packed_bytes(format, rows, cols));
+        packed = AlignedBytes(kernel.packed_bytes(format, rows, cols));
         kernel.pack({.matrix = matrix, .row_begin = 0, .row_end = rows, .packed = packed.data()});
         matrix.bytes = packed.data();
       }
       const std::size_t stride = kernel.form->bytes(cols);
-      const cpu::AlignedBytes converted(stride * tokens), scratch(kernel.scratch_bytes(cols));
+      const AlignedBytes converted(stride * tokens), scratch(kernel.scratch_bytes(cols));
       for (std::size_t t = 0; t < tokens; ++t)
         kernel.form->convert(in.data() + t * cols, cols, converted.data() + t * stride);
       const auto run = [&](std::size_t row_step, std::size_t token_step) {
