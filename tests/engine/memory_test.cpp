@@ -174,5 +174,10 @@ TEST_CASE("a hundred loads and unloads grow the process by less than a megabyte"
   const std::int64_t before = resident_bytes(), blocks = Memory::blocks;
   for (int i = 0; i < 100; ++i) use();
   CHECK(Memory::blocks == blocks);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  WARN("resident size not checked: a sanitizer keeps what is freed; it grew by "
+       << resident_bytes() - before);
+#else
   CHECK(resident_bytes() - before < 1'000'000);
+#endif
 }
