@@ -7,12 +7,6 @@
 
 namespace nibble::inline v0 {
 
-// A format whose codes stand for entries of its table, which is named `levels`.
-template <class Coded>
-concept HasLevels = requires {
-  Coded::levels;
-};
-
 // What d multiplies in scale(g); 1 where the format has no group scales.
 template <class Coded>
 constexpr int scale_factor(std::uint8_t scale) noexcept {

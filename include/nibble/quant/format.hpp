@@ -73,4 +73,10 @@ struct FormatAt {
   using type = void;
 };
 
+// A format whose codes stand for entries of its table, which is named `levels`.
+template <class Coded>
+concept HasLevels = requires {
+  Coded::levels;
+};
+
 }  // namespace nibble::inline v0

@@ -21,7 +21,7 @@ inline constexpr std::size_t n_quads = plane_size / 4;
 template <class F>
 struct Unsigned {
   static constexpr CodeLayout codes = F::codes;
-  static constexpr bool through_table = codes.levels != nullptr;
+  static constexpr bool through_table = HasLevels<F>;
   static constexpr int bias = through_table || codes.code_bits == 8 ? 128 : codes.zero;
 };
 
