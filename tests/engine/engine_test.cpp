@@ -95,7 +95,7 @@ TEST_CASE("the plan is what a longer context, more sequences and a larger type c
   CHECK(kv({.context = 128, .kv = KvType::F16}) == kv({.context = 128}) / 2);
 }
 
-TEST_CASE("several sequences in one batch: each gets the bits it gets alone") {
+TEST_CASE("several sequences in one batch: each gets the bits it gets alone", "[threads]") {
   const Model model = open_tiny_model();
   const Engine alone(model, {.threads = 1});
   const Engine engine(model, {.threads = 2, .sequences = 3});
@@ -292,7 +292,7 @@ TEST_CASE("probing hands out a step's rows and leaves the sequence as it was") {
   }
 }
 
-TEST_CASE("a step cancelled at any chunk changes nothing") {
+TEST_CASE("a step cancelled at any chunk changes nothing", "[threads]") {
   for (const std::uint32_t window : {0u, 20u, 100u}) {
     const Model model = open_tiny_model({.window = window});
     const Engine engine(model, {.threads = 2, .sequences = 3, .batch = 24});
@@ -337,7 +337,7 @@ TEST_CASE("an error in the middle of a step, whatever threw it, changes nothing"
   CHECK(step(engine, sequence, tokens) == logits_of(Engine(engine.model(), {.threads = 1}), tokens));
 }
 
-TEST_CASE("handles serve many threads, one step at a time") {
+TEST_CASE("handles serve many threads, one step at a time", "[threads]") {
   const Model model = open_tiny_model();
   const Engine engine(model, {.threads = 2, .sequences = 4});
   const Ids tokens = random_tokens(60, 17);
@@ -354,7 +354,7 @@ TEST_CASE("handles serve many threads, one step at a time") {
   CHECK(equal == std::array{true, true, true, true});
 }
 
-TEST_CASE("a caller waiting for its turn can be cancelled") {
+TEST_CASE("a caller waiting for its turn can be cancelled", "[threads]") {
   const Engine engine(open_tiny_model(), {.threads = 1, .sequences = 2});
   Sequence running = engine.make_sequence(), waiting = engine.make_sequence();
   const Ids tokens{5};
@@ -375,7 +375,7 @@ TEST_CASE("a caller waiting for its turn can be cancelled") {
   CHECK(waiting.length() == 0);
 }
 
-TEST_CASE("a stop is obeyed within 50 ms, also in the middle of a long chunk") {
+TEST_CASE("a stop is obeyed within 50 ms, also in the middle of a long chunk", "[threads]") {
   // About 2 million multiplications a token, all 4096 tokens in one chunk: seconds, were it not stopped.
   TinyModel shape{.layers = 4, .heads = 8, .kv_heads = 8, .head_dim = 32, .embed_dim = 256, .ffn_dim = 768};
   shape.context = 4096;
@@ -414,7 +414,7 @@ TEST_CASE("a stop is obeyed within 50 ms, also in the middle of a long chunk") {
   CHECK(milliseconds[7] < 50);
 }
 
-TEST_CASE("two engines with different settings live in one process") {
+TEST_CASE("two engines with different settings live in one process", "[threads]") {
   const Model model = open_tiny_model(TinyModel::blocks(Dtype{2}));
   const Ids tokens = random_tokens(90, 18);
   const Engine first(model, {.threads = 1, .context = 128, .batch = 8, .kv = KvType::F32});

@@ -267,7 +267,7 @@ TEST_CASE(
   CHECK(nmse(got, run_tokens(plain, toy, options, 30, 30)) <= 1e-11);
 }
 
-TEST_CASE("a stop is seen within one part for each thread, and a part is small") {
+TEST_CASE("a stop is seen within one part for each thread, and a part is small", "[threads]") {
   const Format& format = *find_format("Q4_0");
   for (std::uint32_t threads : {1, 3}) {
     const std::uint32_t rows = 3000, cols = 4096, n = 512;

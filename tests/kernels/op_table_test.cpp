@@ -239,7 +239,7 @@ TEST_CASE("attend over several spans equals the reference, with and without a wi
   }
 }
 
-TEST_CASE("every tier gives the same bits for any number of threads") {
+TEST_CASE("every tier gives the same bits for any number of threads", "[threads]") {
   std::mt19937 random(5);
   for (const cpu::Tier& tier : cpu::tiers()) {
     if (!cpu::runs_here(tier)) continue;

@@ -9,7 +9,7 @@
 using namespace nibble;
 using cpu::ThreadPool;
 
-TEST_CASE("every part is done exactly once, by a thread of the pool") {
+TEST_CASE("every part is done exactly once, by a thread of the pool", "[threads]") {
   const std::uint32_t threads = GENERATE(1u, 2u, 3u, 8u, 33u);
   ThreadPool pool(threads);
   REQUIRE(pool.size() == threads);
@@ -25,7 +25,7 @@ TEST_CASE("every part is done exactly once, by a thread of the pool") {
   }
 }
 
-TEST_CASE("what the parts of one job wrote is there for the next") {
+TEST_CASE("what the parts of one job wrote is there for the next", "[threads]") {
   ThreadPool pool(4);
   std::vector<std::uint64_t> values(64, 0);
   for (std::uint64_t round = 0; round < 20'000; ++round) {
@@ -34,7 +34,7 @@ TEST_CASE("what the parts of one job wrote is there for the next") {
   for (std::uint64_t value : values) REQUIRE(value == 20'000);
 }
 
-TEST_CASE("no part begins after a stop but those that threads had taken") {
+TEST_CASE("no part begins after a stop but those that threads had taken", "[threads]") {
   const std::uint32_t threads = GENERATE(1u, 2u, 5u);
   ThreadPool pool(threads);
   for (std::size_t stop_at : {0, 1, 10, 500}) {
@@ -54,7 +54,7 @@ TEST_CASE("no part begins after a stop but those that threads had taken") {
   }
 }
 
-TEST_CASE("sleeping workers join long jobs, and pools come and go") {
+TEST_CASE("sleeping workers join long jobs, and pools come and go", "[threads]") {
   for (int i = 0; i < 50; ++i) {
     ThreadPool pool(3);
     std::atomic<std::uint32_t> inside = 0;
@@ -67,7 +67,7 @@ TEST_CASE("sleeping workers join long jobs, and pools come and go") {
   }
 }
 
-TEST_CASE("several pools run at once") {
+TEST_CASE("several pools run at once", "[threads]") {
   std::vector<std::thread> hosts;
   std::atomic<std::uint64_t> sum = 0;
   for (int h = 0; h < 4; ++h) {
@@ -81,7 +81,7 @@ TEST_CASE("several pools run at once") {
   REQUIRE(sum == 4 * 200 * 45);
 }
 
-TEST_CASE("the process may use at least one CPU, and no more than there are") {
+TEST_CASE("the process may use at least one CPU, and no more than there are", "[threads]") {
   REQUIRE(cpu::available_cpus() >= 1);
   REQUIRE(cpu::available_cpus() <= std::max(1u, std::thread::hardware_concurrency()));
 }

@@ -150,7 +150,7 @@ TEST_CASE("a small llama equals the reference in double") {
   CHECK(nmse(Runner(portable, model, options).text(13), expected) <= 1e-11);
 }
 
-TEST_CASE("logits are the same bits for any chunking, thread count and company") {
+TEST_CASE("logits are the same bits for any chunking, thread count and company", "[threads]") {
   const std::uint32_t window = GENERATE(0u, 70u);
   const char* format = GENERATE("F16", "Q4_0", "Q8_0");
   const SmallModel model(*find_format(format), window);

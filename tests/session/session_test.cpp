@@ -104,7 +104,7 @@ TEST_CASE("the same seed gives the same text, another seed another") {
   CHECK(text(1) != text(2));
 }
 
-TEST_CASE("every way for a generation to end") {
+TEST_CASE("every way for a generation to end", "[threads]") {
   const Model model = open_tiny_model({.context = 64});
   const Engine engine(model, {.threads = 1});
   Session session(engine);
@@ -355,7 +355,7 @@ TEST_CASE("malformed 88, 90 and 91: options are refused before anything is evalu
   CHECK(Snapshot(session) == before);
 }
 
-TEST_CASE("cancel ends the call that runs and none later") {
+TEST_CASE("cancel ends the call that runs and none later", "[threads]") {
   const Engine engine(open_tiny_model(), {.threads = 1, .batch = 8});
   Session session(engine);
   session.append("the cat");
