@@ -11,6 +11,9 @@ namespace nibble::inline v0::cpu::avx512 {
 
 namespace {
 
+// Groups below this are zero: 127 over their largest would be infinite.
+constexpr float smallest = 0x1p-120f;
+
 std::size_t row_size(std::size_t cols) { return activation_layout(cols).bytes; }
 
 void convert(const float* in, std::size_t cols, std::byte* out) {
@@ -23,7 +26,7 @@ void convert(const float* in, std::size_t cols, std::byte* out) {
     const __m512 x0 = _mm512_loadu_ps(in + k), x1 = _mm512_loadu_ps(in + k + sum_group);
     const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(x0), _mm512_abs_ps(x1)));
     d[k / activation_group] = largest / 127.0f;
-    const __m512 inverse = _mm512_set1_ps(largest == 0 ? 0.0f : 127.0f / largest);
+    const __m512 inverse = _mm512_set1_ps(largest < smallest ? 0.0f : 127.0f / largest);
     const __m512i i0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse));
     const __m512i i1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(q + k), _mm512_cvtsepi32_epi8(i0));
