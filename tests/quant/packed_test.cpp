@@ -11,7 +11,7 @@ using namespace quant_test;
 
 namespace {
 
-constexpr std::uint32_t row_tiles[] = {1, 4, 8, 16};
+constexpr std::uint32_t row_tiles[] = {1, 4, 8, 16, 32};
 
 // Packed and unpacked again, into memory that held other bytes.
 std::vector<std::byte> there_and_back(const Format& format, std::uint32_t tile, std::size_t rows,
