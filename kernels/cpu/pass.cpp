@@ -249,15 +249,10 @@ void Pass::matmul_part(const Step& step, const MatmulSplit& split, std::size_t p
        .out_stride = stride(step.out),
        .scratch = scratch(thread)});
   const Args& args = step.args;
-  const float* bias = args.bias == no_weight ? nullptr : p_.vector(args.bias);
+  const float* bias = args.bias == no_weight ? nullptr : p_.vector(args.bias) + begin;
   if (bias == nullptr && args.scale == 1.0f && args.softcap == 0.0f) return;
-  for (std::size_t t = token; t < token + n_tokens; ++t) {
-    float* out = row(step.out, t);
-    for (std::size_t r = begin; r < end; ++r) {
-      const float value = (bias == nullptr ? out[r] : out[r] + bias[r]) * args.scale;
-      out[r] = args.softcap == 0.0f ? value : args.softcap * std::tanh(value / args.softcap);
-    }
-  }
+  for (std::size_t t = token; t < token + n_tokens; ++t)
+    kernels_.floats.finish(row(step.out, t) + begin, bias, end - begin, args.scale, args.softcap);
 }
 
 }  // namespace nibble::inline v0::cpu

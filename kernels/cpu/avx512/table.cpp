@@ -19,6 +19,6 @@ const MatmulKernel* matmul(const Format& format, std::size_t, std::size_t) {
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = {.tier = "avx512", .matmul = matmul, .attend = &attend_kernel, .floats = nullptr};
+const KernelTable table = {.tier = "avx512", .matmul = matmul, .attend = &attend_kernel, .floats = &floats};
 
 }  // namespace nibble::inline v0::cpu::avx512
