@@ -15,5 +15,6 @@ const MatmulKernel* codes4_kernel(const Format& format);
 const MatmulKernel* codes4_high_kernel(const Format& format);
 const MatmulKernel* codes2_kernel(const Format& format);
 const MatmulKernel* codes8_kernel(const Format& format);
+const MatmulKernel* float_kernel(const Format& format);
 
 }  // namespace nibble::inline v0::cpu::avx512

@@ -37,6 +37,19 @@ template <class Arch>
   return xsimd::fma(a, b, c);
 }
 
+// The lower halves of words, as floats.
+template <class Arch>
+[[gnu::always_inline]] inline Floats<Arch> low_halves(const Words<Arch>& words) {
+#if defined(__AVX512F__)
+  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words));
+#elif defined(__F16C__)
+  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi32(0xffff));
+  return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+#elif defined(__aarch64__)
+  return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(words)));
+#endif
+}
+
 // The first n lanes, the others zero.
 template <class Arch>
 [[gnu::always_inline]] inline Floats<Arch> load_part(const float* from, std::size_t n) {
