@@ -37,13 +37,17 @@ inline constexpr ActivationForm float_rows = {float_row_bytes, copy_floats};
 template <class F>
 inline constexpr std::size_t per_word = 4 / sizeof(typename F::Block);
 
-// Element i of every word.
+// The elements of each word.
 template <class Arch, class F>
-[[gnu::always_inline]] inline Floats<Arch> element(const Words<Arch>& words, std::size_t i) {
-  if constexpr (std::is_same_v<F, F32>) return as<Floats<Arch>>(words);
-  if constexpr (std::is_same_v<F, BF16>)
-    return as<Floats<Arch>>(i == 0 ? words << 16 : words & Words<Arch>(0xffff0000u));
-  if constexpr (std::is_same_v<F, F16>) return low_halves<Arch>(i == 0 ? words : words >> 16);
+[[gnu::always_inline]] inline void expand(const std::byte* words, Floats<Arch> (&out)[per_word<F>]) {
+  const auto floats = Floats<Arch>::load_aligned(reinterpret_cast<const float*>(words));
+  const auto word = as<Words<Arch>>(floats);
+  if constexpr (std::is_same_v<F, F32>) out[0] = floats;
+  if constexpr (std::is_same_v<F, F16>) expand_halves<Arch>(word, out);
+  if constexpr (std::is_same_v<F, BF16>) {
+    out[0] = as<Floats<Arch>>(word << 16);
+    out[1] = as<Floats<Arch>>(word & Words<Arch>(0xffff0000u));
+  }
 }
 
 template <class Arch, std::size_t vectors, std::size_t most_tokens>
@@ -67,19 +71,17 @@ struct FloatMatmul {
       for (std::size_t v = 0; v < vectors; ++v) sum[t][v] = V(0.0f);
     }
     for (std::size_t k = 0; k < n; k += per_word<F>, words += word_bytes, a += per_word<F>) {
-      Words<Arch> word[vectors];
+      V w[vectors][per_word<F>];
       for (std::size_t v = 0; v < vectors; ++v) {
-        word[v] = as<Words<Arch>>(V::load_aligned(reinterpret_cast<const float*>(words) + v * lanes<Arch>));
-        if (tokens == 1) __builtin_prefetch(words + stream_ahead + 4 * v * lanes<Arch>);
+        expand<Arch, F>(words + v * sizeof(V), w[v]);
+        if (tokens == 1) __builtin_prefetch(words + stream_ahead + v * sizeof(V));
       }
 #pragma GCC unroll 2
       for (std::size_t i = 0; i < per_word<F>; ++i) {
-        V w[vectors];
-        for (std::size_t v = 0; v < vectors; ++v) w[v] = element<Arch, F>(word[v], i);
 #pragma GCC unroll 16
         for (std::size_t t = 0; t < tokens; ++t) {
           const V x(a[t * a_stride + i]);
-          for (std::size_t v = 0; v < vectors; ++v) sum[t][v] = multiply_add<Arch>(w[v], x, sum[t][v]);
+          for (std::size_t v = 0; v < vectors; ++v) sum[t][v] = multiply_add<Arch>(w[v][i], x, sum[t][v]);
         }
       }
     }
@@ -105,10 +107,9 @@ struct FloatMatmul {
   static void decode_panel(const std::byte* words, std::size_t n, float (*panel)[rows]) {
     for (std::size_t k = 0; k < n; k += per_word<F>, words += word_bytes) {
       for (std::size_t v = 0; v < vectors; ++v) {
-        const auto word =
-            as<Words<Arch>>(V::load_aligned(reinterpret_cast<const float*>(words) + v * lanes<Arch>));
-        for (std::size_t i = 0; i < per_word<F>; ++i)
-          element<Arch, F>(word, i).store_aligned(panel[k + i] + v * lanes<Arch>);
+        V w[per_word<F>];
+        expand<Arch, F>(words + v * sizeof(V), w);
+        for (std::size_t i = 0; i < per_word<F>; ++i) w[i].store_aligned(panel[k + i] + v * lanes<Arch>);
       }
     }
   }
