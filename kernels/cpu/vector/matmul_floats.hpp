@@ -23,8 +23,9 @@ inline constexpr std::size_t float_panel = 256;      // columns
 inline constexpr std::size_t float_token_tile = 96;  // of a job
 inline constexpr std::size_t stream_ahead = 4096;    // bytes; of a single token
 
-// Activations stay floats; a row ends in zeros up to a whole line.
-inline std::size_t float_row_bytes(std::size_t cols) { return (cols * sizeof(float) + 63) / 64 * 64; }
+// Activations stay floats; a row ends in zeros up to an odd number of lines, so that the rows of a tile
+// spread over all sets of a cache.
+inline std::size_t float_row_bytes(std::size_t cols) { return ((cols * sizeof(float) + 63) / 64 | 1) * 64; }
 
 inline void copy_floats(const float* in, std::size_t cols, std::byte* out) {
   std::memcpy(out, in, cols * sizeof(float));
