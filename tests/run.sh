@@ -23,13 +23,12 @@ fi
 # shellcheck disable=SC2086
 need $BUILD_PACKAGES catch2 libbenchmark-dev python3 pkg-config
 
-# build PRESET TARGET...: configures and builds build/PRESET, with $options.
-options=
+# build PRESET TARGET...: configures and builds build/PRESET.
 build() {
   preset=$1
   shift
   echo "== $preset: building $*"
-  cmake --preset "$preset" -DNIBBLE_CONFORMANCE_DIR="$conformance" $options
+  cmake --preset "$preset" -DNIBBLE_CONFORMANCE_DIR="$conformance" -DNIBBLE_BENCHMARKS=ON
   cmake --build "build/$preset" --target "$@"
 }
 
@@ -42,9 +41,7 @@ check() {
   $prefix ctest --test-dir "build/$preset" --output-on-failure --output-log "build/$preset/ctest.log" "$@"
 }
 
-options=-DNIBBLE_BENCHMARKS=ON
 build release all
-options=
 check release
 
 build asan tests_unit tests_determinism tests_fuzz-replay
