@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t read_bytes = std::size_t{1} << 29;  // far beyond any cache
 constexpr std::size_t read_unit = std::size_t{1} << 20;
-constexpr double read_window = 0.004, read_seconds = 0.2;
+constexpr double read_window = 0.008, read_seconds = 0.2;
 constexpr double dot_unit_seconds = 0.0001, dot_window = 0.001, dot_seconds = 0.08;
 
 double now() noexcept {
