@@ -84,11 +84,6 @@ void run(const cpu::MatmulKernel& kernel, const cpu::Matrix& matrix, const std::
   benchmark::DoNotOptimize(out.data());
 }
 
-probe::Arithmetic arithmetic_of(const nibble::Format& format) {
-  if (format.codes.group != 0) return probe::Arithmetic::int8;
-  return format.dtype == nibble::Dtype::BF16 ? probe::Arithmetic::bf16 : probe::Arithmetic::fp32;
-}
-
 void add(const cpu::KernelTable& tier, const cpu::MatmulKernel& kernel, const nibble::Format& format,
          const MatrixShape& shape) {
   const std::string name = "matmul/" + std::string(tier.tier) + '/' + describe(format, shape);
@@ -108,7 +103,7 @@ void add(const cpu::KernelTable& tier, const cpu::MatmulKernel& kernel, const ni
         for (auto _ : state) run(kernel, copies->next(), activations.data(), n_tokens, scratch.data(), out);
         report(state, static_cast<double>(copies->bytes()),
                static_cast<double>(n_tokens * shape.rows * shape.cols),
-               peak_gmacs(tier.tier, arithmetic_of(format)));
+               peak_gmacs(tier.tier, probe::arithmetic_of(format)));
       });
   for (const std::int64_t n_tokens : token_counts) added->Arg(n_tokens);
 }

@@ -28,15 +28,15 @@ std::vector<std::byte> make_file_bytes(const nibble::Format& format, const Matri
 // has a kernel of its own for.
 template <class Work>
 void for_each_kernel(const Work& work) {
+  const cpu::Kernels portable(*cpu::tiers().back().table);
   for (const cpu::Tier& tier : cpu::tiers()) {
     if (!cpu::runs_here(tier)) continue;
     const cpu::Kernels kernels(*tier.table);
     for (const nibble::Format& format : nibble::formats()) {
       for (const MatrixShape& shape : shapes) {
         const cpu::MatmulKernel& kernel = kernels.matmul(format, shape.rows, shape.cols);
-        const bool inherited =
-            &kernel == &cpu::Kernels(*kernels.portable).matmul(format, shape.rows, shape.cols);
-        if (!inherited || tier.table == kernels.portable) work(*tier.table, kernel, format, shape);
+        const bool inherited = &kernel == &portable.matmul(format, shape.rows, shape.cols);
+        if (!inherited || tier.table == portable.tier) work(*tier.table, kernel, format, shape);
       }
     }
   }

@@ -7,10 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "nibble/quant/format.hpp"
+
 namespace probe {
 
 enum class Arithmetic : std::uint8_t { int8, bf16, fp32 };
 std::string_view to_string(Arithmetic type) noexcept;
+// What products with weights of this format call for.
+Arithmetic arithmetic_of(const nibble::Format& format) noexcept;
 
 // One way of a CPU tier to compute dot products.
 struct Peak {

@@ -123,8 +123,9 @@ void add_dot_loops(std::vector<DotLoop>& loops) {
   }
 
 NIBBLE_DOTS(dot_fp32, "fmla v\\r\\().4s,v15.4s,v15.4s")
-NIBBLE_DOTS(dot_sdot, ".arch armv8.2-a+dotprod\n sdot v\\r\\().4s,v15.16b,v15.16b")
-NIBBLE_DOTS(dot_smmla, ".arch armv8.2-a+i8mm\n smmla v\\r\\().4s,v15.16b,v15.16b")
+// sdot and smmla v\r.4s, v15.16b, v15.16b: as numbers, for the assembler may know less than the CPU.
+NIBBLE_DOTS(dot_sdot, ".inst 0x4e8f95e0+\\r")
+NIBBLE_DOTS(dot_smmla, ".inst 0x4e8fa5e0+\\r")
 
 template <int ahead>
 void read_neon(std::span<const std::byte> bytes) {
