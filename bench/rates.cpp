@@ -11,10 +11,23 @@ const probe::Limits& limits() {
   return measured;
 }
 
-double peak_gmacs(std::string_view tier, probe::Arithmetic type) {
-  const probe::Peak* const peak = limits().find(tier, type);
-  if (peak != nullptr) return peak->gmacs;
-  return type == probe::Arithmetic::fp32 ? 0 : peak_gmacs(tier, probe::Arithmetic::fp32);
+std::string describe(const nibble::cpu::Tier& tier) {
+  const std::string name = tier.table->tier;
+  std::string_view plain = tier.features;  // of the last tier of this name
+  for (const nibble::cpu::Tier& other : nibble::cpu::tiers()) {
+    if (other.table->tier == name) plain = other.features;
+  }
+  if (tier.features.size() <= plain.size()) return name;
+  return name + '+' + std::string(tier.features.substr(plain.size() + 1));
+}
+
+double peak_gmacs(const nibble::cpu::Tier& tier, probe::Arithmetic type) {
+  const bool plain = describe(tier) == tier.table->tier;
+  for (const probe::Arithmetic each : {type, probe::Arithmetic::fp32}) {
+    const probe::Peak* const peak = limits().find(tier.table->tier, each, plain);
+    if (peak != nullptr) return peak->gmacs;
+  }
+  return 0;
 }
 
 void report(benchmark::State& state, double bytes, double macs, double peak_gmacs) {

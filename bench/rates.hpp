@@ -4,9 +4,10 @@
 
 #include <benchmark/benchmark.h>
 
-#include <string_view>
+#include <string>
 
 #include "bench/probe/limits.hpp"
+#include "kernels/cpu/dispatch.hpp"
 
 namespace bench {
 
@@ -16,8 +17,11 @@ inline constexpr std::size_t beyond_caches = std::size_t{1} << 28;
 // Measured on the first call.
 const probe::Limits& limits();
 
+// "avx2", and where there is another tier of that name what this one needs beside it: "avx2+avx_vnni".
+std::string describe(const nibble::cpu::Tier& tier);
+
 // The best peak of a tier for a type, or for fp32 where it has none for that.
-double peak_gmacs(std::string_view tier, probe::Arithmetic type);
+double peak_gmacs(const nibble::cpu::Tier& tier, probe::Arithmetic type);
 
 // Counters of a kernel whose iteration reads `bytes` and multiplies `macs` times: GB/s, GMAC/s, and the share
 // of the limit, which is the larger of the two utilisations.

@@ -46,7 +46,7 @@ class Run:
         context = run["context"]
         self.title = f"{context.get('host_name', '')}, one thread"
         self.read_gbps = float(context["limit GB/s"])
-        tiers = {b["name"].split("/")[1] for b in run["benchmarks"] if "GMAC/s" in b}
+        tiers = {b["name"].split("/")[1].split("+")[0] for b in run["benchmarks"] if "GMAC/s" in b}
         for key, value in context.items():
             words = key.split(" ", 3)
             if words[:2] == ["limit", "GMAC/s"] and words[2] in tiers:

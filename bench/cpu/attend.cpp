@@ -87,11 +87,11 @@ void run(const cpu::AttendKernel& kernel, const Shape& shape, Pages& pages, Buff
   }
 }
 
-void add(const cpu::KernelTable& tier, const cpu::AttendKernel& kernel, const Shape& shape) {
-  const std::string name = "attend/" + std::string(tier.tier) + '/' +
-                           std::string(nibble::to_string(shape.type)) +
+void add(const cpu::Tier& tier, const Shape& shape) {
+  const std::string name = "attend/" + describe(tier) + '/' + std::string(nibble::to_string(shape.type)) +
                            (shape.n_tokens == 1 ? "/decode/" : "/prefill/") + std::to_string(shape.depth);
-  benchmark::RegisterBenchmark(name.c_str(), [&tier, &kernel, shape](benchmark::State& state) {
+  benchmark::RegisterBenchmark(name.c_str(), [&tier, shape](benchmark::State& state) {
+    const cpu::AttendKernel& kernel = *tier.table->attend;
     Pages pages(shape);
     const std::size_t queries = std::max(kernel.max_queries, group);
     Buffers buffers{.q = std::vector<float>(queries * head_dim, 0.5f),
@@ -104,7 +104,7 @@ void add(const cpu::KernelTable& tier, const cpu::AttendKernel& kernel, const Sh
     const double seen = tokens * (static_cast<double>(shape.depth) + (tokens + 1) / 2);
     const double end = static_cast<double>(shape.depth) + tokens;
     report(state, end * static_cast<double>(pages.page_bytes) / nibble::kv_page_size,
-           2 * seen * group * head_dim, peak_gmacs(tier.tier, probe::Arithmetic::bf16));
+           2 * seen * group * head_dim, peak_gmacs(tier, probe::Arithmetic::bf16));
   });
 }
 
@@ -113,7 +113,7 @@ void add_all() {
     if (!cpu::runs_here(tier) || tier.table->attend == nullptr) continue;
     for (const nibble::KvType type : kv_types) {
       for (const std::size_t n_tokens : {std::size_t{1}, prefill_tokens}) {
-        for (const std::size_t depth : depths) add(*tier.table, *tier.table->attend, {type, depth, n_tokens});
+        for (const std::size_t depth : depths) add(tier, {type, depth, n_tokens});
       }
     }
   }

@@ -84,9 +84,9 @@ void run(const cpu::MatmulKernel& kernel, const cpu::Matrix& matrix, const std::
   benchmark::DoNotOptimize(out.data());
 }
 
-void add(const cpu::KernelTable& tier, const cpu::MatmulKernel& kernel, const nibble::Format& format,
+void add(const cpu::Tier& tier, const cpu::MatmulKernel& kernel, const nibble::Format& format,
          const MatrixShape& shape) {
-  const std::string name = "matmul/" + std::string(tier.tier) + '/' + describe(format, shape);
+  const std::string name = "matmul/" + describe(tier) + '/' + describe(format, shape);
   auto* const added = benchmark::RegisterBenchmark(
       name.c_str(), [name, &tier, &kernel, &format, shape](benchmark::State& state) {
         // One matrix's at a time: its benchmarks follow each other.
@@ -103,7 +103,7 @@ void add(const cpu::KernelTable& tier, const cpu::MatmulKernel& kernel, const ni
         for (auto _ : state) run(kernel, copies->next(), activations.data(), n_tokens, scratch.data(), out);
         report(state, static_cast<double>(copies->bytes()),
                static_cast<double>(n_tokens * shape.rows * shape.cols),
-               peak_gmacs(tier.tier, probe::arithmetic_of(format)));
+               peak_gmacs(tier, probe::arithmetic_of(format)));
       });
   for (const std::int64_t n_tokens : token_counts) added->Arg(n_tokens);
 }

@@ -10,10 +10,10 @@ namespace bench {
 
 namespace {
 
-void add(const cpu::KernelTable& tier, const cpu::MatmulKernel& kernel, const nibble::Format& format,
+void add(const cpu::Tier& tier, const cpu::MatmulKernel& kernel, const nibble::Format& format,
          const MatrixShape& shape) {
   if (kernel.pack == nullptr) return;
-  const std::string name = "pack/" + std::string(tier.tier) + '/' + describe(format, shape);
+  const std::string name = "pack/" + describe(tier) + '/' + describe(format, shape);
   benchmark::RegisterBenchmark(name.c_str(), [&kernel, &format, shape](benchmark::State& state) {
     const std::vector<std::byte> file = make_file_bytes(format, shape);
     const nibble::AlignedBytes packed(kernel.packed_bytes(format, shape.rows, shape.cols));

@@ -36,7 +36,7 @@ void for_each_kernel(const Work& work) {
       for (const MatrixShape& shape : shapes) {
         const cpu::MatmulKernel& kernel = kernels.matmul(format, shape.rows, shape.cols);
         const bool inherited = &kernel == &portable.matmul(format, shape.rows, shape.cols);
-        if (!inherited || tier.table == portable.tier) work(*tier.table, kernel, format, shape);
+        if (!inherited || tier.table == portable.tier) work(tier, kernel, format, shape);
       }
     }
   }

@@ -126,10 +126,15 @@ std::string_view to_string(Arithmetic type) noexcept {
   return names[static_cast<std::size_t>(type)];
 }
 
-const Peak* Limits::find(std::string_view tier, Arithmetic type) const noexcept {
+const Peak* Limits::find(std::string_view tier, Arithmetic type, bool plain) const noexcept {
   const Peak* best = nullptr;
   for (const Peak& peak : peaks) {
-    if (peak.tier == tier && peak.type == type && (best == nullptr || peak.gmacs > best->gmacs)) best = &peak;
+    if (peak.tier != tier || peak.type != type) continue;
+    if (!peak.feature.empty()) {
+      if (!plain) return &peak;
+    } else if (best == nullptr || peak.gmacs > best->gmacs) {
+      best = &peak;
+    }
   }
   return best;
 }
@@ -143,7 +148,8 @@ void Limits::merge(const Limits& other) noexcept {
 Limits measure_limits(std::uint32_t threads) {
   Limits limits{threads, measure_reading(threads), {}};
   for (const DotLoop& dots : dot_loops()) {
-    limits.peaks.push_back({dots.tier, dots.type, dots.instruction, measure_dots(dots, threads)});
+    limits.peaks.push_back(
+        {dots.tier, dots.type, dots.instruction, dots.feature, measure_dots(dots, threads)});
   }
   return limits;
 }

@@ -114,9 +114,9 @@ class Roofline(unittest.TestCase):
         self.assertTrue({"tg64", "pp512", "m on a CPU, 2 threads"} <= set(texts))
 
     def test_google_benchmark(self):
-        points, texts = self.draw(google({"matmul/avx2/Q4_0/1": [10.0], "matmul/avx2/<&>/8": [5.0]}))
+        points, texts = self.draw(google({"matmul/avx2/Q4_0/1": [10.0], "matmul/avx2+x/<&>/8": [5.0]}))
         self.assertEqual([tip for _, _, tip in points], ["matmul/avx2 Q4_0/1: 100.0 GMAC/s, 40 % of the roof",
-                                                         "matmul/avx2 <&>/8: 200.0 GMAC/s, 80 % of the roof"])
+                                                         "matmul/avx2+x <&>/8: 200.0 GMAC/s, 80 % of the roof"])
         self.assertIn("250 int8 vpdpbusd ymm", texts)
         self.assertNotIn("100 int8 sdot", texts)
 
