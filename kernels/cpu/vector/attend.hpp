@@ -123,13 +123,15 @@ class Attend {
         load_f16<Arch>(scales + 2 * i).store_unaligned(scales_ + i);
       }
     }
-    if (width % lanes<Arch> == 0 && (type != KvType::Q8_0 || n_ <= 2 * most_together)) return use(stored);
+    if (width % lanes<Arch> == 0 && (type != KvType::Q8_0 || n_ <= 4 * most_together)) return use(stored);
     const std::size_t padded = keys ? width : width_,
                       rows = keys ? job_.head_dim
                                   : std::min<std::size_t>(kv_page_size, held_.end - page * kv_page_size);
     for (std::size_t k = 0; k < rows; ++k)
-      for (std::size_t j = 0; j < padded; j += lanes<Arch>)
+      for (std::size_t j = 0; j < padded; j += lanes<Arch>) {
+        stored.fetch(k, j, stored.ahead);
         stored.load_part(k, j).store_unaligned(rows_ + k * padded + j);
+      }
     use(PageRows<Arch, KvType::F32, part>{reinterpret_cast<const std::byte*>(rows_), padded, nullptr, 0});
   }
 

@@ -35,6 +35,9 @@ struct PageRows {
   V load(std::size_t k, std::size_t j, const V& scale) const {
     return convert(elements + (k * width + j) * element, scale);
   }
+  void fetch(std::size_t k, std::size_t j, std::ptrdiff_t bytes_ahead) const {
+    __builtin_prefetch(elements + (k * width + j) * element + bytes_ahead);
+  }
   // The same, zeros from the row's end on.
   V load_part(std::size_t k, std::size_t j) const {
     if (j + lanes<Arch> <= width) return load(k, j, scale(k, j));
