@@ -110,7 +110,7 @@ class Attend {
   }
 
   // Calls use() with the rows of a head's keys or values that the job needs: as they are stored, or, where
-  // they do not fill vectors or unpacking them once is worth it, as floats.
+  // they do not fill vectors or unpacking them once is worth it, as floats. `next`: what is read after them.
   template <KvType type, KvPart part, class Use>
   void with_rows(const std::byte* head, const std::byte* next, std::size_t page, const Use& use) {
     constexpr bool keys = part == KvPart::keys;
@@ -124,14 +124,14 @@ class Attend {
       }
     }
     if (width % lanes<Arch> == 0 && (type != KvType::Q8_0 || n_ <= 4 * most_together)) return use(stored);
-    const std::size_t padded = keys ? width : width_,
-                      rows = keys ? job_.head_dim
-                                  : std::min<std::size_t>(kv_page_size, held_.end - page * kv_page_size);
-    for (std::size_t k = 0; k < rows; ++k)
+    const std::size_t padded = keys ? width : width_;
+    const std::size_t held = std::min<std::size_t>(kv_page_size, held_.end - page * kv_page_size);
+    for (std::size_t k = 0; k < (keys ? job_.head_dim : held); ++k) {
       for (std::size_t j = 0; j < padded; j += lanes<Arch>) {
         stored.fetch(k, j, stored.ahead);
         stored.load_part(k, j).store_unaligned(rows_ + k * padded + j);
       }
+    }
     use(PageRows<Arch, KvType::F32, part>{reinterpret_cast<const std::byte*>(rows_), padded, nullptr, 0});
   }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/vector/elements.hpp"
 #include "nibble/backend/kv_page.hpp"
+#include "nibble/core/aligned_bytes.hpp"
 
 namespace nibble::inline v0::cpu {
 namespace {
@@ -35,15 +36,16 @@ struct PageRows {
   V load(std::size_t k, std::size_t j, const V& scale) const {
     return convert(elements + (k * width + j) * element, scale);
   }
-  void fetch(std::size_t k, std::size_t j, std::ptrdiff_t bytes_ahead) const {
-    __builtin_prefetch(elements + (k * width + j) * element + bytes_ahead);
-  }
-  // The same, zeros from the row's end on.
+  // Zeros from the row's end on.
   V load_part(std::size_t k, std::size_t j) const {
     if (j + lanes<Arch> <= width) return load(k, j, scale(k, j));
     std::byte row_end[lanes<Arch> * element] = {};
     if (j < width) std::memcpy(row_end, elements + (k * width + j) * element, (width - j) * element);
     return convert(row_end, V(1.0f));
+  }
+  // The line that is so many bytes further than an element.
+  void fetch(std::size_t k, std::size_t j, std::ptrdiff_t bytes) const {
+    __builtin_prefetch(elements + (k * width + j) * element + bytes);
   }
 
  private:
@@ -55,7 +57,8 @@ struct PageRows {
   }
 };
 
-// sum[q][v] += a[q][k] * rows[k][j + v * lanes...], for k in [begin, end): one chain each.
+// sum[q][v] += a[q][k] * rows[k][j + v * lanes...], for k in [begin, end): one chain each. Fetches as many
+// lines as it reads, `ahead` bytes further.
 template <class Arch, std::size_t n, std::size_t n_v, class Rows>
 [[gnu::always_inline]] inline void multiply(const float* const (&a)[n], const Rows& rows, std::size_t begin,
                                             std::size_t end, std::size_t j, std::ptrdiff_t ahead,
@@ -69,8 +72,7 @@ template <class Arch, std::size_t n, std::size_t n_v, class Rows>
       V b[n_v];
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < n_v; ++v) {
-        if (v * lanes<Arch> * Rows::element % 64 == 0)
-          __builtin_prefetch(rows.elements + (k * rows.width + j + v * lanes<Arch>)*Rows::element + ahead);
+        if (v * lanes<Arch> * Rows::element % line_bytes == 0) rows.fetch(k, j + v * lanes<Arch>, ahead);
         b[v] = rows.load(k, j + v * lanes<Arch>, scale[v]);
       }
 #pragma GCC unroll 8

@@ -1,5 +1,5 @@
 // Vectors of stored elements as floats: halves, bfloat16, int8; what xsimd leaves to each tier.
-// Below attention and the matmuls of floats.
+// Below attention.
 #pragma once
 
 #if defined(__AVX2__)
