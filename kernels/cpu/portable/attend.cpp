@@ -102,8 +102,8 @@ void run(const AttendJob& job) {
       if (seen.begin >= seen.end) continue;
       const std::size_t first = seen.begin % kv_page_size, last = first + (seen.end - seen.begin);
       score(job, queries + i * width, rows, first, last, weights + i * kv_page_size);
-      weigh(weights + i * kv_page_size, first, last, job.max[i], job.sum[i], job.out + i * attend_width(job.head_dim),
-            job.head_dim);
+      weigh(weights + i * kv_page_size, first, last, job.max[i], job.sum[i],
+            job.out + i * attend_width(job.head_dim), job.head_dim);
     }
     load(job, KvPart::values, page, rows);
     for (std::size_t i = 0; i < n_queries; ++i) {
@@ -121,7 +121,6 @@ void run(const AttendJob& job) {
 
 }  // namespace
 
-const AttendKernel attend_kernel = {
-    .max_queries = max_queries, .scratch_bytes = scratch_bytes, .run = run};
+const AttendKernel attend_kernel = {.max_queries = max_queries, .scratch_bytes = scratch_bytes, .run = run};
 
 }  // namespace nibble::inline v0::cpu::portable
