@@ -62,10 +62,7 @@ class Part {
         queries_(tile_.n_rows * group_of(*step.args)),
         position_(step.batch->positions[tile_.token]) {}
 
-  std::size_t first_span() const {
-    const std::size_t window = step_.args->window;
-    return (window == 0 || position_ < window ? 0 : position_ - window + 1) / attend_span;
-  }
+  std::size_t first_span() const { return begin() / attend_span; }
   std::size_t end_span() const { return (end() - 1) / attend_span + 1; }
 
   Partial partial(std::byte* bytes) const { return partial_at(bytes, queries_, step_.args->head_dim); }

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "nibble/backend/check.hpp"
-#include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cpu {
 
