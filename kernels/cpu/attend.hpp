@@ -1,12 +1,14 @@
-// Attention of a whole batch: which queries go together, and how the spans of a long past are merged.
-// Between pass.cpp, which splits this over threads, and a tier's AttendKernel, which does one span.
+// Attention of a whole batch: which queries go together, which spans of their past go to which thread, and
+// how spans are merged. Between pass.cpp and a tier's AttendKernel, which does one span of one tile.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <stop_token>
 #include <vector>
 
 #include "kernels/cpu/table.hpp"
+#include "kernels/cpu/threads.hpp"
 #include "nibble/backend/backend.hpp"
 
 namespace nibble::inline v0::cpu {
@@ -21,26 +23,29 @@ struct AttendTile {
 void cut_tiles(const Batch& batch, Rows rows, const AttendKernel& kernel, const Args& args,
                std::vector<AttendTile>& tiles);
 
+// A thread's scratch, and what threads share.
 std::uint64_t attend_scratch_bytes(const AttendKernel& kernel, const Args& args);
+std::uint64_t attend_shared_bytes(const AttendKernel& kernel, const Args& args, std::uint32_t threads);
 
-// One tile and one KV head.
-struct AttendPart {
+struct AttendStep {
   const AttendKernel* kernel;
   KvType kv_type;
   const Args* args;
-  std::size_t n_rows, kv_head;
-  const float* q;  // (n_rows, n_heads, head_dim), at q_stride
+  const Batch* batch;
+  std::span<const AttendTile> tiles;
+  Rows q_rows;
+  const float* q;  // (q_rows, n_heads, head_dim), at q_stride
   std::size_t q_stride;
-  float* out;  // (n_rows, n_heads, head_dim), at out_stride
+  float* out;  // (rows that were cut, n_heads, head_dim), at out_stride
   std::size_t out_stride;
   const std::byte* pool;
   std::size_t page_bytes;
-  const PageId* pages;
-  std::size_t position;  // of the first row
-  std::byte* scratch;    // attend_scratch_bytes
+  std::byte* scratch;  // one for each thread, at scratch_stride
+  std::size_t scratch_stride;
+  std::byte* shared;
 };
 
 // Leaves `out` unfinished once `stop` is requested.
-void attend(const AttendPart& part, const std::stop_token& stop);
+void attend(const AttendStep& step, ThreadPool& pool, const std::stop_token& stop);
 
 }  // namespace nibble::inline v0::cpu

@@ -36,10 +36,11 @@ class Layouter {
       out_.angles.push_back(
           take(multiply_bytes(options_.max_tokens, 2 * rope.inverse_frequency.size() * sizeof(float))));
     }
-    for (const Step& step : plan_.steps) measure(step);
+    for (const Step& step : plan_.steps) measure(step, threads);
     out_.converted = take(converted_bytes_);
     out_.scratch_stride = align_bytes(scratch_bytes_);
     out_.scratch = take(multiply_bytes(out_.scratch_stride, threads));
+    out_.attend_shared = take(attend_shared_bytes_);
     out_.page_bytes = kv_page_bytes(plan_.kv, options_.kv_type);
     out_.memory.kv = multiply_bytes(out_.page_bytes, options_.kv_pages);
     return std::move(out_);
@@ -125,7 +126,7 @@ class Layouter {
     take(place(out_.buffers));
   }
 
-  void measure(const Step& step) {
+  void measure(const Step& step, std::uint32_t threads) {
     if (step.op == Op::matmul) {
       const WeightPlace& place = out_.weights[step.w];
       const Extent& out = plan_.buffers[step.out.buffer];
@@ -135,6 +136,8 @@ class Layouter {
       scratch_bytes_ = std::max<std::uint64_t>(scratch_bytes_, place.kernel->scratch_bytes(place.cols));
     } else if (step.op == Op::attend) {
       scratch_bytes_ = std::max(scratch_bytes_, attend_scratch_bytes(*kernels_.attend, step.args));
+      attend_shared_bytes_ =
+          std::max(attend_shared_bytes_, attend_shared_bytes(*kernels_.attend, step.args, threads));
     }
   }
 
@@ -143,7 +146,7 @@ class Layouter {
   const Kernels& kernels_;
   const BackendOptions& options_;
   Layout out_;
-  std::uint64_t converted_bytes_ = 0, scratch_bytes_ = 0;
+  std::uint64_t converted_bytes_ = 0, scratch_bytes_ = 0, attend_shared_bytes_ = 0;
 };
 
 }  // namespace

@@ -38,6 +38,7 @@ struct Layout {
       angles;                   // by the plan's rope tables: (max_tokens, 2, pairs) floats, cos then sin
   std::uint64_t converted = 0;  // rows of one matmul's input, in its activation form
   std::uint64_t scratch = 0, scratch_stride = 0;  // one for each thread
+  std::uint64_t attend_shared = 0;                // by all threads
   std::uint64_t page_bytes = 0;
   MemoryUse memory;
 };

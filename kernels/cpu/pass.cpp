@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "nibble/backend/check.hpp"
-#include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cpu {
 
@@ -150,38 +149,34 @@ void Pass::convert(const Step& step, std::size_t i) {
 
 void Pass::store_kv(const Step& step, std::size_t i) {
   const std::size_t heads = step.args.n_kv_heads, head_dim = step.args.head_dim;
-  const std::size_t row_size = row_bytes(kv_format(options_.kv_type), head_dim);
+  const std::size_t head_bytes = kv_head_bytes(options_.kv_type, head_dim);
   const KvSequence& kv = *batch_.sequences[batch_.sequence[i]].kv;
   const std::uint32_t position = batch_.positions[i];
-  const PageId page = kv.pages[step.args.layer][position / kv_page_size];
-  std::byte* slot = p_.kv.data() + page * p_.layout.page_bytes + position % kv_page_size * row_size;
+  std::byte* head = p_.kv.data() + kv.pages[step.args.layer][position / kv_page_size] * p_.layout.page_bytes;
   const float* in = row(step.b, i);  // keys of all heads, then values
-  for (std::size_t h = 0; h < 2 * heads; ++h)
-    kernels_.attend->store(options_.kv_type, in + h * head_dim, head_dim, slot + h * kv_page_size * row_size);
+  for (std::size_t h = 0; h < 2 * heads; ++h, in += head_dim, head += head_bytes)
+    write_slot(options_.kv_type, h < heads ? KvPart::keys : KvPart::values, head_dim, position % kv_page_size,
+               in, head);
 }
 
 void Pass::attend(const Step& step) {
   cut_tiles(batch_, p_.plan->buffers[step.out.buffer].rows, *kernels_.attend, step.args, p_.tiles);
-  const std::size_t heads = step.args.n_kv_heads;
-  pool_.for_each(p_.tiles.size() * heads, stop_, [&](std::size_t part, std::uint32_t thread) {
-    const AttendTile& tile = p_.tiles[part / heads];
-    const KvSequence& kv = *batch_.sequences[batch_.sequence[tile.token]].kv;
-    cpu::attend({.kernel = kernels_.attend,
-                 .kv_type = options_.kv_type,
-                 .args = &step.args,
-                 .n_rows = tile.n_rows,
-                 .kv_head = part % heads,
-                 .q = input(step.a, step.out, tile.row),
-                 .q_stride = stride(step.a),
-                 .out = row(step.out, tile.row),
-                 .out_stride = stride(step.out),
-                 .pool = p_.kv.data(),
-                 .page_bytes = p_.layout.page_bytes,
-                 .pages = kv.pages[step.args.layer].data(),
-                 .position = batch_.positions[tile.token],
-                 .scratch = scratch(thread)},
-                stop_);
-  });
+  cpu::attend({.kernel = kernels_.attend,
+               .kv_type = options_.kv_type,
+               .args = &step.args,
+               .batch = &batch_,
+               .tiles = p_.tiles,
+               .q_rows = p_.plan->buffers[step.a.buffer].rows,
+               .q = row(step.a, 0),
+               .q_stride = stride(step.a),
+               .out = row(step.out, 0),
+               .out_stride = stride(step.out),
+               .pool = p_.kv.data(),
+               .page_bytes = p_.layout.page_bytes,
+               .scratch = scratch(0),
+               .scratch_stride = p_.layout.scratch_stride,
+               .shared = p_.activations.data() + p_.layout.attend_shared},
+              pool_, stop_);
 }
 
 // A matmul's parts: `tokens` by `rows` outputs each, rows running fastest.

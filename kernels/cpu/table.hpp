@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "nibble/backend/kv_cache.hpp"
+#include "nibble/backend/kv_page.hpp"
 #include "nibble/model/plan.hpp"
 #include "nibble/quant/format.hpp"
 
@@ -62,6 +62,9 @@ struct MatmulKernel {
 // one thread walking them all and one thread for each give the same bits.
 inline constexpr std::size_t attend_span = 1024;
 
+// Floats between two outputs of a job: whole vectors of every tier.
+constexpr std::size_t attend_width(std::size_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
 // One span's share of attention, for consecutive tokens of a sequence and one KV head, that is, for the
 // n_heads / n_kv_heads query heads that share it: each key and value is loaded once for all of them. Token i
 // is at `position` + i and sees the positions of [begin, end) that its window and its own position allow:
@@ -69,17 +72,19 @@ inline constexpr std::size_t attend_span = 1024;
 //   max = largest score, sum = sum of exp(score - max), out = sum of exp(score - max) * v
 // Pages are walked in order; a result depends on positions alone, not on the other tokens or on unused slots
 // of a page. Where a token sees nothing, sum is 0 and the rest is undefined.
+//
+// Keys and values lie as nibble/backend/kv_page.hpp draws them.
 struct AttendJob {
   KvType kv_type;
   std::size_t n_tokens, group, head_dim;
   const float* q;  // (group, head_dim) at q + i * q_stride
   std::size_t q_stride;
-  float* out;             // (n_tokens, group, head_dim)
+  float* out;             // (n_tokens, group, attend_width(head_dim)), 64-byte aligned
   float *max, *sum;       // (n_tokens, group)
   const std::byte* pool;  // page p begins at pool + p * page_bytes
   std::size_t page_bytes;
   const PageId* pages;           // pages[n] holds positions [n * kv_page_size, (n + 1) * kv_page_size)
-  std::size_t keys, values;      // bytes from a page's begin to this head's (kv_page_size, head_dim)
+  std::size_t keys, values;      // bytes from a page's begin to this head's
   std::size_t begin, end;        // within one span
   std::size_t position, window;  // window 0: none
   float scale, softcap;          // softcap 0: none
@@ -90,8 +95,6 @@ struct AttendKernel {
   std::size_t max_queries;  // n_tokens * group of a job, but for n_tokens 1
   std::size_t (*scratch_bytes)(std::size_t queries, std::size_t head_dim);
   void (*run)(const AttendJob&);
-  // One head's key or value at one position, into the cache's element type.
-  void (*store)(KvType, const float* in, std::size_t head_dim, std::byte* out);
 };
 
 // Float operations; `out` may be an input.

@@ -9,6 +9,7 @@
 
 #include "kernels/backends.hpp"
 #include "nibble/backend/check.hpp"
+#include "nibble/backend/kv_page.hpp"
 #include "nibble/core/checked.hpp"
 #include "nibble/core/error.hpp"
 #include "nibble/quant/formats.hpp"
@@ -216,13 +217,12 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  // Where the key (part 0) or value (part 1) of a head at a position lies.
-  std::byte* cached(const Step& s, const KvSequence& kv, std::uint32_t position, std::uint32_t part,
+  // A head's keys or values in the page that holds a position.
+  std::byte* cached(const Step& s, const KvSequence& kv, std::uint32_t position, KvPart part,
                     std::uint32_t head) {
-    const std::size_t bytes = row_bytes(kv_format(options_.kv_type), s.args.head_dim);
-    const std::size_t row =
-        (std::size_t{part} * s.args.n_kv_heads + head) * kv_page_size + position % kv_page_size;
-    return page(kv.pages[s.args.layer][position / kv_page_size]) + row * bytes;
+    const std::size_t heads_before = (part == KvPart::keys ? 0 : s.args.n_kv_heads) + head;
+    return page(kv.pages[s.args.layer][position / kv_page_size]) +
+           heads_before * kv_head_bytes(options_.kv_type, s.args.head_dim);
   }
 
   void attend(const Step& s) {
@@ -231,8 +231,10 @@ class ReferenceBackend final : public Backend {
       const KvSequence& kv = *batch_->sequences[batch_->sequence[t]].kv;
       for (std::uint32_t h = 0; h < 2 * heads; ++h) {
         const Eigen::ArrayXf row = Row<T>(at(s.b, t) + h * head_dim, head_dim).template cast<float>();
-        std::byte* out = cached(s, kv, batch_->positions[t], h / heads, h % heads);
-        kv_format(options_.kv_type).encode(row.data(), out, head_dim, nullptr);
+        const KvPart part = h < heads ? KvPart::keys : KvPart::values;
+        const std::uint32_t position = batch_->positions[t];
+        write_slot(options_.kv_type, part, head_dim, position % kv_page_size, row.data(),
+                   cached(s, kv, position, part, h % heads));
       }
     }
     for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
@@ -248,15 +250,15 @@ class ReferenceBackend final : public Backend {
     const std::uint32_t t = token(s.out, i), end = batch_->positions[t] + 1, head_dim = s.args.head_dim;
     const std::uint32_t begin = s.args.window == 0 || end < s.args.window ? 0 : end - s.args.window;
     const KvSequence& kv = *batch_->sequences[batch_->sequence[t]].kv;
-    const auto load = [&](std::uint32_t part) {
+    const auto load = [&](KvPart part) {
       Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic> rows(head_dim, end - begin);
       for (std::uint32_t p = begin; p < end; ++p) {
-        kv_format(options_.kv_type)
-            .decode(cached(s, kv, p, part, kv_head), rows.col(p - begin).data(), head_dim);
+        read_slot(options_.kv_type, part, head_dim, p % kv_page_size, cached(s, kv, p, part, kv_head),
+                  rows.col(p - begin).data());
       }
       return rows.template cast<T>().eval();
     };
-    const auto keys = load(0), values = load(1);
+    const auto keys = load(KvPart::keys), values = load(KvPart::values);
     const std::uint32_t group = s.args.n_heads / s.args.n_kv_heads;
     for (std::uint32_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
       const Row<T> q(at(s.a, s.out, i) + std::size_t{h} * head_dim, head_dim);

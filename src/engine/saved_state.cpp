@@ -18,7 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view magic = "nibbleKV";
-constexpr std::uint32_t state_version = 1;
+constexpr std::uint32_t state_version = 2;  // 2: keys turned in their pages
 constexpr std::size_t header_bytes = 56;
 constexpr std::size_t checksum_bytes = 8;
 

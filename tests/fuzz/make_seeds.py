@@ -77,7 +77,7 @@ save("safetensors", "narrow", safetensors(
     '"g":{"more":[null,true,{"x":-1.5e3}],"dtype":"F8_E4M3","shape":[3],"data_offsets":[2,5]}}', 5))
 
 
-def state(length, n_tokens, n_logits, n_pages, key=b"nibbleKV\1\0\0\0".ljust(40, b"\0"), help=3):
+def state(length, n_tokens, n_logits, n_pages, key=b"nibbleKV\2\0\0\0".ljust(40, b"\0"), help=3):
     body = key + struct.pack("<IIII", length, n_tokens, n_logits, n_pages)
     tokens = struct.pack(f"<{n_tokens}i", *(3 + i % 300 for i in range(n_tokens)))
     return bytes([help]) + body + tokens + bytes(4 * n_logits) + bytes(1024 * n_pages) + bytes(8)

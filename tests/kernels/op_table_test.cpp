@@ -198,9 +198,11 @@ Case attend_case(std::uint32_t seed, KvType type, std::uint32_t tokens) {
   c.options.kv_type = type;
   c.options.max_tokens = c.options.max_outputs = std::max(512u, tokens);
   const std::uint32_t heads = random() % 3 + 1, group = random() % 5 + 1;
-  const std::uint32_t head_dim = type == KvType::Q8_0 ? 32 * (random() % 4 + 1) : draw(random, 80);
+  const std::uint32_t of_models[] = {64, 80, 96, 128, 256};
+  std::uint32_t head_dim = random() % 2 == 0 ? of_models[random() % std::size(of_models)] : draw(random, 80);
+  if (type == KvType::Q8_0) head_dim = (head_dim + 31) / 32 * 32;
   const std::uint32_t q = heads * group * head_dim, kv = 2 * heads * head_dim;
-  const std::uint32_t window = random() % 2 == 0 ? 0 : draw(random, 150);
+  const std::uint32_t window = random() % 2 == 0 ? 0 : draw(random, std::max(150u, tokens));
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   c.toy.plan.kv = {{.n_kv_heads = heads, .head_dim = head_dim, .window = window}};
   c.options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(c.toy.plan.kv, tokens, tokens));
@@ -234,8 +236,28 @@ TEST_CASE("attend equals the reference on every tier, for every type of cache") 
 }
 
 TEST_CASE("attend over several spans equals the reference, with and without a window") {
-  for (std::uint32_t seed : {1u, 2u}) {
+  for (std::uint32_t seed : {6u, 13u, 24u})
     check_case(attend_case(seed, KvType::F16, cpu::attend_span + 77), nullptr);
+}
+
+TEST_CASE("attend gives the same bits for any number of threads and tokens at a time", "[threads]") {
+  const KvType type = GENERATE(KvType::F16, KvType::Q8_0);
+  const std::uint32_t seed = GENERATE(23u, 24u), n_tokens = 2 * cpu::attend_span + 77;
+  const Case c = attend_case(seed, type, n_tokens);
+  for (const cpu::Tier& tier : cpu::tiers()) {
+    if (!cpu::runs_here(tier)) continue;
+    std::vector<float> first;
+    for (const std::uint32_t threads : {1, 2, 8}) {
+      BackendOptions options = c.options;
+      options.threads = threads;
+      cpu::CpuBackend backend(*tier.table, options);
+      backend.prepare(c.toy.plan, c.toy.weights, {});
+      for (const std::uint32_t chunk : {n_tokens, threads == 8 ? 2 : 61u}) {
+        const std::vector<float> got = run_tokens(backend, c.toy, options, n_tokens, chunk);
+        if (first.empty()) first = got;
+        REQUIRE(same_bits(got, first));
+      }
+    }
   }
 }
 

@@ -25,7 +25,7 @@ inline constexpr PageId no_page = ~0u;
 
 // The format in which a cache of this type keeps rows of keys and values, head_dim elements each.
 NIBBLE_API const Format& kv_format(KvType type) noexcept;
-// Bytes of one page: (2, n_kv_heads, kv_page_size, head_dim) elements, keys then values, of the widest layer.
+// Bytes of one page of the widest layer; kv_page.hpp draws it.
 // Errors: unsupported (a head_dim that is not a multiple of 32 in Q8_0), limit (more than 64 bits).
 NIBBLE_API std::uint64_t kv_page_bytes(std::span<const KvLayer> layers, KvType type);
 // The first position that a query at `length` or later sees.

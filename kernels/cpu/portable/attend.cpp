@@ -35,14 +35,13 @@ Page visible(const AttendJob& job, std::size_t i, Page page) {
   return {std::max(page.begin, first), std::min(page.end, position + 1)};
 }
 
-// Rows of the page at `offset` (keys or values) as floats, at their slots.
-void load(const AttendJob& job, std::size_t offset, Page page, float* rows) {
-  const Format& format = kv_format(job.kv_type);
-  const std::size_t bytes = job.head_dim / format.block_size * format.block_bytes;
-  const std::byte* from = job.pool + job.pages[page.begin / kv_page_size] * job.page_bytes + offset;
+// Keys or values of a page as floats, at their slots.
+void load(const AttendJob& job, KvPart part, Page page, float* rows) {
+  const std::byte* head = job.pool + job.pages[page.begin / kv_page_size] * job.page_bytes +
+                          (part == KvPart::keys ? job.keys : job.values);
   for (std::size_t p = page.begin; p < page.end; ++p) {
     const std::size_t slot = p % kv_page_size;
-    format.decode(from + slot * bytes, rows + slot * padded(job.head_dim), job.head_dim);
+    read_slot(job.kv_type, part, job.head_dim, slot, head, rows + slot * padded(job.head_dim));
   }
 }
 
@@ -93,23 +92,23 @@ void run(const AttendJob& job) {
   }
   std::fill(job.max, job.max + n_queries, -std::numeric_limits<float>::infinity());
   std::fill(job.sum, job.sum + n_queries, 0.0f);
-  std::fill(job.out, job.out + n_queries * job.head_dim, 0.0f);
+  std::fill(job.out, job.out + n_queries * attend_width(job.head_dim), 0.0f);
 
   for (std::size_t begin = job.begin; begin < job.end;) {
     const Page page = {begin, std::min(job.end, begin / kv_page_size * kv_page_size + kv_page_size)};
-    load(job, job.keys, page, rows);
+    load(job, KvPart::keys, page, rows);
     for (std::size_t i = 0; i < n_queries; ++i) {
       const Page seen = visible(job, i / job.group, page);
       if (seen.begin >= seen.end) continue;
       const std::size_t first = seen.begin % kv_page_size, last = first + (seen.end - seen.begin);
       score(job, queries + i * width, rows, first, last, weights + i * kv_page_size);
-      weigh(weights + i * kv_page_size, first, last, job.max[i], job.sum[i], job.out + i * job.head_dim,
-            job.head_dim);
+      weigh(weights + i * kv_page_size, first, last, job.max[i], job.sum[i],
+            job.out + i * attend_width(job.head_dim), job.head_dim);
     }
-    load(job, job.values, page, rows);
+    load(job, KvPart::values, page, rows);
     for (std::size_t i = 0; i < n_queries; ++i) {
       const Page seen = visible(job, i / job.group, page);
-      float* out = job.out + i * job.head_dim;
+      float* out = job.out + i * attend_width(job.head_dim);
       for (std::size_t p = seen.begin; p < seen.end; ++p) {
         const float weight = weights[i * kv_page_size + p % kv_page_size];
         const float* value = rows + p % kv_page_size * width;
@@ -120,13 +119,8 @@ void run(const AttendJob& job) {
   }
 }
 
-void store(KvType type, const float* in, std::size_t head_dim, std::byte* out) {
-  kv_format(type).encode(in, out, head_dim, nullptr);
-}
-
 }  // namespace
 
-const AttendKernel attend_kernel = {
-    .max_queries = max_queries, .scratch_bytes = scratch_bytes, .run = run, .store = store};
+const AttendKernel attend_kernel = {.max_queries = max_queries, .scratch_bytes = scratch_bytes, .run = run};
 
 }  // namespace nibble::inline v0::cpu::portable
