@@ -14,13 +14,15 @@ namespace nibble::inline v0 {
 
 // Each token takes a few hashes, and no call but reserve() allocates.
 //
-// How long a draft may be is a credit: a wrong guess takes one off, a right one adds one, or half of one while
-// nothing is tried. Text that never repeats itself costs the first few guesses and nothing more; where guesses
-// are right by chance only and each costs 0.3 of a step, the loss stays below 2 % whatever that chance is.
+// How long a draft may be is a credit: a wrong guess takes one off, a right one adds one, or half of one
+// while nothing is tried. Text that never repeats itself costs the first few guesses and nothing more; where
+// guesses are right by chance only and each costs 0.3 of a step, the loss stays below 2 % whatever that
+// chance is.
 class PromptLookup {
  public:
   // Drafts of at most `most` tokens.
-  explicit PromptLookup(std::uint32_t most) noexcept : most_(most), credit_(2 * std::min<std::size_t>(most, 3)) {}
+  explicit PromptLookup(std::uint32_t most) noexcept
+      : most_(most), credit_(2 * std::min<std::size_t>(most, 3)) {}
 
   // Room for a text of `n_tokens`; without it there are no guesses.
   void reserve(std::size_t n_tokens);
