@@ -71,8 +71,7 @@ struct StepInput {
   Sequence* sequence = nullptr;
   std::span<const TokenId> tokens = {};
   Outputs outputs = Outputs::last;
-  std::uint32_t draft =
-      0;  // of the last tokens, guesses: they join the sequence through Sequence::accept only
+  std::uint32_t draft = 0;  // of the last tokens, guesses: only Sequence::accept makes them join
 };
 
 // What a saved state held besides the keys and values.

@@ -22,7 +22,7 @@ std::span<const TokenId> PromptLookup::draft(std::span<const TokenId> tokens, st
   for (std::size_t i = from; from > 0 && guess_.size() <= most_; ++i)
     guess_.push_back(i < tokens.size() ? tokens[i] : guess_[i - tokens.size()]);
   guessed_at_ = tokens.size();
-  tried_ = std::min({room, credit_, guess_.size()});
+  tried_ = std::min({room, credit_ / 2, guess_.size()});
   return std::span(guess_).first(tried_);
 }
 
@@ -38,7 +38,8 @@ void PromptLookup::judge(std::span<const TokenId> tokens) noexcept {
   const auto came = tokens.subspan(std::min(guessed_at_, tokens.size()));
   const auto first_wrong = std::ranges::mismatch(guess_, came).in1;
   const auto right = static_cast<std::size_t>(first_wrong - guess_.begin());
-  credit_ = std::min(most_, credit_ + right - (tried_ - std::min(tried_, right)));
+  const std::size_t wrong = tried_ - std::min(tried_, right);
+  credit_ = std::min(2 * most_, credit_ + (tried_ > 0 ? 2 : 1) * right - 2 * wrong);
   guess_.clear();
 }
 

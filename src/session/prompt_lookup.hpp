@@ -2,6 +2,7 @@
 // Beside Session::generate, which tries the guesses in one batch and keeps those that the sampler draws too.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -13,15 +14,15 @@ namespace nibble::inline v0 {
 
 // Each token takes a few hashes, and no call but reserve() allocates.
 //
-// How long a draft may be is a credit: a wrong guess that was tried takes one off, a right one adds one, also
-// if it was not tried. Text that never repeats itself costs the first few guesses and nothing more. Where
-// guesses are right by chance, with probability p, and a guess costs the share r of a step, a token in which
-// nothing is tried leads to p * ((1 - p) * r - p * (1 - r)) = p * (r - p) lost steps: r^2 / 4 at worst, below
-// 2.5 % for any r up to 0.3.
+// How long a draft may be is a credit: a wrong guess takes one off, a right one adds one, or half of one
+// while nothing is tried. Text that never repeats itself costs the first few guesses and nothing more; where
+// guesses are right by chance only and each costs 0.3 of a step, the loss stays below 2 % whatever that
+// chance is.
 class PromptLookup {
  public:
   // Drafts of at most `most` tokens.
-  explicit PromptLookup(std::uint32_t most) noexcept : most_(most), credit_(most < 3 ? most : 3) {}
+  explicit PromptLookup(std::uint32_t most) noexcept
+      : most_(most), credit_(2 * std::min<std::size_t>(most, 3)) {}
 
   // Room for a text of `n_tokens`; without it there are no guesses.
   void reserve(std::size_t n_tokens);
@@ -37,7 +38,7 @@ class PromptLookup {
   void learn(std::span<const TokenId> tokens) noexcept;
   std::size_t find(std::span<const TokenId> tokens) noexcept;
 
-  std::size_t most_, credit_;
+  std::size_t most_, credit_;        // credit_ in halves
   std::vector<std::uint32_t> next_;  // by hash of some tokens: where their newest occurrence goes on; or 0
   std::size_t learnt_ = 0;           // tokens that are in next_
   std::vector<TokenId> guess_;       // one more than is tried: the token after a draft can be judged too

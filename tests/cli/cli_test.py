@@ -172,8 +172,17 @@ class Generate(CommandLine):
     def test_every_setting_gives_the_same_tokens(self):
         options = ["generate", "-m", TINY, "-n", "16", "-p", "some words here", "--temp", "0"]
         made = self.ok(*options)
-        for extra in (["-t", "1"], ["-t", "3"], ["--batch", "1"], ["--batch", "5"], ["-c", "100"], ["--isa", "portable"]):
+        for extra in (["-t", "1"], ["-t", "3"], ["--batch", "1"], ["--batch", "5"], ["-c", "100"], ["--isa", "portable"],
+                      ["--lookup", "0"], ["--lookup", "3"]):
             self.assertEqual(self.ok(*options, *extra), made, extra)
+
+    def test_guesses_are_counted(self):
+        options = ["generate", "-m", TINY, "-n", "60", "-p", "a a a a a a a a", "--temp", "0", "--json"]
+        made, plain = (json.loads(self.ok(*options, "--lookup", n)) for n in (15, 0))
+        self.assertEqual(made["tokens"], plain["tokens"])
+        self.assertEqual((plain["drafted_tokens"], plain["accepted_tokens"]), (0, 0))
+        self.assertGreater(made["accepted_tokens"], 0)
+        self.assertGreaterEqual(made["drafted_tokens"], made["accepted_tokens"])
 
     def test_stop_text(self):
         options = ["generate", "-m", TINY, "-n", "12", "-p", "stop", "--temp", "0"]
@@ -194,7 +203,8 @@ class Generate(CommandLine):
             self.assertEqual(b"\x1b[2m" in shown, colour)
 
     def test_interrupt_ends_the_generation(self):
-        words = [PROGRAM, "generate", "-m", TINY, "-c", "200000", "-n", "199000", "-p", "x", "--temp", "0"]
+        words = [PROGRAM, "generate", "-m", TINY, "-c", "200000", "-n", "199000", "-p", "x", "--temp", "0",
+                 "--lookup", "0"]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
             begun = process.stdout.read(1)
             process.send_signal(signal.SIGINT)

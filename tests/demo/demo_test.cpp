@@ -69,3 +69,21 @@ TEST_CASE("demo: routes a ticket and extracts a record") {
   CHECK(nlohmann::json::parse(json) ==
         nlohmann::json({{"item", "kettle"}, {"quantity", 3}, {"colour", "red"}, {"city", "Oslo"}}));
 }
+
+TEST_CASE("demo: an answer that stands in the prompt takes a quarter of the steps, and is the same") {
+  Engine engine(Model::open(folder / "demo.gguf"), {.threads = 2});
+  const std::string record = "Record: Please send three red kettles to Oslo.\nJSON:",
+                    prompt = record + answer(engine, record) + "<|endoftext|>" + record;
+  const auto generate = [&](std::uint32_t draft_tokens) {
+    Session session(engine);
+    return session.generate(
+        prompt, {.max_tokens = 64, .temperature = 0, .draft_tokens = draft_tokens, .parse_special = true});
+  };
+  const Generation plain = generate(0), copied = generate(15);
+  CHECK(copied.text == plain.text);
+  CHECK(std::ranges::equal(copied.tokens, plain.tokens, [](const auto& a, const auto& b) {
+    return a.token == b.token && a.logprob == b.logprob;
+  }));
+  CHECK(plain.accepted_tokens == 0);
+  CHECK(4 * (copied.tokens.size() - copied.accepted_tokens) <= copied.tokens.size());
+}

@@ -145,7 +145,9 @@ TEST_CASE("every allocation failing while text is generated leaves a session tha
     Session session(engine);
     session.append("the cat and the");
     const auto length = static_cast<std::uint32_t>(session.tokens().size());
-    const auto generate = [&] { return session.generate(" hat is on the mat", eight); };
+    GenerateOptions options = eight;
+    options.logit_bias = {{100, 3.0f}, {101, 3.0f}};  // it repeats itself, and guesses
+    const auto generate = [&] { return session.generate(" hat is on the mat", options); };
     const auto rewind = [&] {
       session.rewind(length);
       session.append("");
@@ -153,6 +155,8 @@ TEST_CASE("every allocation failing while text is generated leaves a session tha
     const std::string expected = generate().text;
     rewind();
     check(sweep(generate, rewind), 80);
+    CHECK(generate().drafted_tokens > 0);
+    rewind();
     CHECK(generate().text == expected);
   }
 }

@@ -90,9 +90,8 @@ Vocabulary vocabulary_of(const TinyModel& model) {
 }
 
 // A matrix of uniform numbers with variance 1 / cols, or a vector around 1.
-GgufTensor tensor(const TinyModel& model, const std::string& name, Shape shape) {
+GgufTensor tensor(const TinyModel& model, const std::string& name, Shape shape, Dtype dtype) {
   const bool matrix = shape.rank() == 2;
-  const Dtype dtype = matrix ? model.dtype : Dtype::F32;
   std::uint64_t seed = model.seed;
   for (const char c : name) seed = seed * 1'000'003 + static_cast<unsigned char>(c);
   return {.name = name, .dtype = dtype, .shape = shape, .fill = [=](std::span<std::byte> out) {
@@ -108,8 +107,11 @@ GgufTensor tensor(const TinyModel& model, const std::string& name, Shape shape) 
 std::vector<GgufTensor> tensors_of(const TinyModel& m) {
   const std::uint64_t d = m.embed_dim, q = m.heads * m.head_dim, kv = m.kv_heads * m.head_dim, f = m.ffn_dim;
   std::vector<GgufTensor> list;
+  std::size_t matrices = 0;
   const auto add = [&](const std::string& name, Shape shape) {
-    list.push_back(tensor(m, name + ".weight", shape));
+    Dtype dtype = Dtype::F32;
+    if (shape.rank() == 2) dtype = m.mixed ? formats()[matrices++ % formats().size()].dtype : m.dtype;
+    list.push_back(tensor(m, name + ".weight", shape, dtype));
   };
   add("token_embd", {m.vocabulary(), d});
   add("output_norm", {d});

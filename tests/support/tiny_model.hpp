@@ -23,6 +23,7 @@ struct TinyModel {
   std::uint32_t window = 0;        // 0: none
   std::uint32_t padding_rows = 0;  // of the vocabulary, beyond the tokenizer's
   Dtype dtype = Dtype::F32;        // of the matrices; block formats need dims that are multiples of 256
+  bool mixed = false;              // each matrix of another format, through all of them, in place of dtype
   bool tied = false;               // the output matrix is the embedding
   bool byte_level = false;         // BPE over bytes; else SPM with byte fallback
   std::uint64_t seed = 1;
