@@ -43,6 +43,8 @@ void print_json(const Arguments& arguments, const std::string& prompt, const nib
   out["reason"] = nibble::to_string(made.reason);
   out["seed"] = arguments.sampling.seed;
   out["prompt_tokens"] = made.prompt_tokens;
+  out["drafted_tokens"] = made.drafted_tokens;
+  out["accepted_tokens"] = made.accepted_tokens;
   out["prompt_seconds"] = made.prompt_seconds;
   out["generate_seconds"] = made.generate_seconds;
   std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
@@ -50,13 +52,18 @@ void print_json(const Arguments& arguments, const std::string& prompt, const nib
 
 Statistics statistics_of(const Arguments& arguments, const nibble::Engine& engine,
                          const nibble::Generation& made, double load_seconds) {
-  return {{"load", format_number(load_seconds, 2) + " s"},
-          {"prompt", format_rate(made.prompt_tokens, made.prompt_seconds)},
-          {"generation", format_rate(made.tokens.size(), made.generate_seconds) + ", ended by " +
-                             std::string(nibble::to_string(made.reason))},
-          {"memory", format_bytes(engine.plan().memory.total())},
-          {"backend", engine.plan().backend},
-          {"seed", std::to_string(arguments.sampling.seed)}};
+  Statistics list = {{"load", format_number(load_seconds, 2) + " s"},
+                     {"prompt", format_rate(made.prompt_tokens, made.prompt_seconds)},
+                     {"generation", format_rate(made.tokens.size(), made.generate_seconds) + ", ended by " +
+                                        std::string(nibble::to_string(made.reason))},
+                     {"memory", format_bytes(engine.plan().memory.total())},
+                     {"backend", engine.plan().backend},
+                     {"seed", std::to_string(arguments.sampling.seed)}};
+  if (made.drafted_tokens > 0)
+    list.insert(list.begin() + 3,
+                {"lookup", std::to_string(made.accepted_tokens) + " of " +
+                               std::to_string(made.drafted_tokens) + " guesses were right"});
+  return list;
 }
 
 ExitCode generate(Arguments& arguments, const std::stop_token& stop) {
@@ -134,6 +141,12 @@ void add_generate(CLI::App& app, Action& action) {
   command
       .add_option("-n,--n-predict", arguments->sampling.max_tokens,
                   "Tokens to generate at most (default: 128)")
+      ->type_name("N");
+  command
+      .add_option(
+          "--lookup", arguments->sampling.draft_tokens,
+          "Guess up to N tokens ahead where the text repeats itself; 0: off. Changes the speed, never "
+          "the text (default: 15)")
       ->type_name("N");
   command.add_option("--stop", arguments->sampling.stop, "Text that ends the generation; may be repeated")
       ->type_name("TEXT")

@@ -18,6 +18,7 @@ void add_commands(CLI::App& app, cli::Action& action) {
   cli::add_generate(app, action);
   cli::add_eval(app, action);
   cli::add_perplexity(app, action);
+  cli::add_bench(app, action);
   cli::add_tokenize(app, action);
   cli::add_inspect(app, action);
   cli::add_plan(app, action);

@@ -10,16 +10,24 @@
 
 namespace cli {
 
+namespace {
+
+constexpr const char* group = "Running";
+
+}  // namespace
+
 void add_run_options(CLI::App& command, RunOptions& options) {
+  command.add_option("-t,--threads", options.engine.threads, "CPU threads (default: one per CPU it may use)")
+      ->type_name("N")
+      ->group(group);
+  add_engine_options(command, options.engine);
+}
+
+void add_engine_options(CLI::App& command, nibble::EngineOptions& engine) {
   static const std::map<std::string, nibble::KvType> kv_types = {{"f16", nibble::KvType::F16},
                                                                  {"f32", nibble::KvType::F32},
                                                                  {"bf16", nibble::KvType::BF16},
                                                                  {"q8_0", nibble::KvType::Q8_0}};
-  constexpr const char* group = "Running";
-  nibble::EngineOptions& engine = options.engine;
-  command.add_option("-t,--threads", engine.threads, "CPU threads (default: one per CPU it may use)")
-      ->type_name("N")
-      ->group(group);
   command
       .add_option("-c,--context", engine.context,
                   "Positions of the context (default: the model's, at most 4096)")

@@ -21,6 +21,8 @@ struct RunOptions {
 
 // Declares -t, -c, --backend, --isa, --kv and --batch. `options` must live until the command has run.
 void add_run_options(CLI::App& command, RunOptions& options);
+// The same without -t.
+void add_engine_options(CLI::App& command, nibble::EngineOptions& engine);
 
 // Both with a progress bar, and stopped by `stop`.
 nibble::Model open_model(const std::string& path, const std::stop_token& stop);

@@ -38,6 +38,7 @@ struct EnginePlan {
   MemoryUse memory = {};
   std::uint32_t context = 0;
   std::uint32_t kv_pages = 0;
+  std::uint32_t outputs = 0;  // rows of logits that one batch gives at most
   KvType kv_type = KvType::F16;
   std::string backend;                           // "cpu/portable"
   std::vector<WeightPlacement> placements = {};  // by WeightId
@@ -50,7 +51,11 @@ class NIBBLE_API Sequence {
   Sequence(Sequence&&) noexcept;
   Sequence& operator=(Sequence&&) noexcept;
   ~Sequence();
-  std::uint32_t length() const noexcept;  // positions evaluated
+  std::uint32_t length() const noexcept;   // positions evaluated
+  std::uint32_t drafted() const noexcept;  // and those after them that the last step tried
+  // The first n drafted positions join the sequence; the next step or rewind forgets the others. Errors:
+  // out_of_range.
+  void accept(std::uint32_t n);
 
  private:
   friend class Engine;
@@ -66,6 +71,8 @@ struct StepInput {
   Sequence* sequence = nullptr;
   std::span<const TokenId> tokens = {};
   Outputs outputs = Outputs::last;
+  std::uint32_t draft =
+      0;  // of the last tokens, guesses: they join the sequence through Sequence::accept only
 };
 
 // What a saved state held besides the keys and values.
@@ -104,8 +111,9 @@ class NIBBLE_API Engine {
   // Appends each input's tokens to its sequence, in chunks of at most options().batch tokens in all, and
   // returns the wanted logits: (wanted rows in order of inputs, vocab_size). Each row's bits depend on its
   // sequence's tokens alone. All or nothing: on an error no sequence has changed. Errors: invalid_argument (a
-  // token outside the vocabulary, a sequence twice or of another engine), context_overflow, out_of_memory,
-  // cancelled (also while waiting for another step), device_lost.
+  // token outside the vocabulary, a sequence twice or of another engine, more guesses than tokens),
+  // context_overflow, limit (guesses in a step that is more than one batch), out_of_memory, cancelled (also
+  // while waiting for another step), device_lost.
   std::vector<float> step(std::span<const StepInput> inputs, const std::stop_token& stop = {},
                           const Progress& progress = {}) const;
   // The same with rows handed out as chunks finish, where all of them at once would not fit.

@@ -54,6 +54,7 @@ Kernels::Kernels(const KernelTable& table) noexcept
   inherit(floats.rope, portable->floats->rope);
   inherit(floats.gate, portable->floats->gate);
   inherit(floats.add, portable->floats->add);
+  inherit(floats.finish, portable->floats->finish);
 }
 
 const MatmulKernel& Kernels::matmul(const Format& format, std::size_t rows, std::size_t cols) const noexcept {

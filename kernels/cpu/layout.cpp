@@ -21,6 +21,7 @@ class Layouter {
   Layout run(std::uint32_t threads) {
     for (const Step& step : plan_.steps) use_weights(step);
     place_weights();
+    out_.phases = find_phases(plan_, out_.weights);
     place_buffers();
     for (const RopeTable& rope : plan_.ropes) {
       out_.angles.push_back(
@@ -88,13 +89,27 @@ class Layouter {
     }
   }
 
+  // When each step runs: two moments a phase, the rows' and the shared steps'.
+  std::vector<std::uint32_t> moments() const {
+    std::vector<std::uint32_t> moments(plan_.steps.size());
+    for (std::uint32_t p = 0; p < out_.phases.size(); ++p) {
+      const Phase& phase = out_.phases[p];
+      for (std::uint32_t i = phase.first; i < phase.last; ++i) moments[i] = 2 * p + (i >= phase.shared);
+    }
+    return moments;
+  }
+
   // The logits go straight into the caller's memory.
   void place_buffers() {
+    const std::vector<std::uint32_t> moment = moments();
+    const auto at = [&](std::uint32_t step) {
+      return moment[std::min<std::size_t>(step, moment.size() - 1)];
+    };
     for (const Extent& extent : plan_.buffers) {
       const bool logits = &extent == &plan_.buffers[plan_.logits.buffer];
       const std::uint64_t rows = extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
       const std::uint64_t bytes = logits ? 0 : multiply_bytes(rows, extent.width * sizeof(float));
-      out_.buffers.push_back({.bytes = bytes, .first = extent.first_step, .last = extent.last_step});
+      out_.buffers.push_back({.bytes = bytes, .first = at(extent.first_step), .last = at(extent.last_step)});
     }
     take(place(out_.buffers));
   }

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/memory.hpp"
+#include "kernels/cpu/phases.hpp"
 #include "nibble/backend/backend.hpp"
 
 namespace nibble::inline v0::cpu {
@@ -30,7 +31,8 @@ struct WeightPlace {
 
 struct Layout {
   std::vector<WeightPlace> weights;  // by WeightId
-  std::vector<Lifetime> buffers;     // by the plan's buffers; offsets in the block of activations
+  std::vector<Phase> phases;
+  std::vector<Lifetime> buffers;  // by the plan's buffers; offsets in the block of activations
   std::vector<std::uint64_t>
       angles;                   // by the plan's rope tables: (max_tokens, 2, pairs) floats, cos then sin
   std::uint64_t converted = 0;  // rows of one matmul's input, in its activation form

@@ -1,4 +1,4 @@
-// One batch through one prepared plan: each step split into parts that the pool's threads take.
+// One batch through one prepared plan: each phase's rows, then its shared steps, in parts that threads take.
 // What CpuBackend::run does. Nothing here allocates.
 #pragma once
 
@@ -32,7 +32,7 @@ class Pass {
  private:
   struct MatmulSplit;
 
-  std::size_t n_rows(const Slot& slot) const;
+  std::size_t n_rows(Rows rows) const;
   float* row(const Slot& slot, std::size_t i) const;
   std::size_t stride(const Slot& slot) const;
   // Row of `slot` that belongs to row i of `out`.
@@ -40,22 +40,27 @@ class Pass {
   std::size_t token(const Slot& slot, std::size_t i) const;
   std::byte* scratch(std::uint32_t thread) const;
 
-  // work(row) for every row of `out`, in parts of about equal work; returns once a stop is requested.
+  // work(row) for every row, in parts of about equal work; returns once a stop is requested.
   template <class Work>
-  void for_rows(const Slot& out, const Work& work);
+  void for_rows(std::size_t rows, std::size_t width, const Work& work);
 
   void compute_angles();
-  // Steps [first, last) are matmuls of one input, in one activation form.
-  std::size_t same_input(std::size_t first) const;
-  void matmuls(std::size_t first, std::size_t last);
-  MatmulSplit split(const Step& step) const;
-  void matmul_part(const Step& step, const MatmulSplit& split, std::size_t part, std::uint32_t thread);
-  void embed(const Step& step);
-  void norm(const Step& step);
-  void rope(const Step& step);
-  void store_kv(const Step& step);
+  void rows_of(const Phase& phase);
+  void shared_steps(const Phase& phase);
+
+  // Row i of a step, or what a shared step needs of it.
+  void step_row(const Step& step, std::size_t i);
+  void embed(const Step& step, std::size_t i);
+  void norm(const Step& step, std::size_t i);
+  void rope(const Step& step, std::size_t i);
+  void convert(const Step& step, std::size_t i);
+  void store_kv(const Step& step, std::size_t i);
+
   void attend(const Step& step);
-  void elementwise(const Step& step);
+  // Steps of one input, in one activation form.
+  void matmuls(std::span<const Step> steps, std::size_t n_tokens);
+  MatmulSplit split(const Step& step, std::size_t n_tokens) const;
+  void matmul_part(const Step& step, const MatmulSplit& split, std::size_t part, std::uint32_t thread);
 
   Prepared& p_;
   const Kernels& kernels_;

@@ -101,6 +101,9 @@ struct FloatKernels {
   void (*rope)(float* head, const float* cos, const float* sin, std::size_t pairs, RopePairs layout);
   void (*gate)(const float* gate, const float* up, float* out, std::size_t n, Activation);
   void (*add)(const float* a, const float* b, float* out, std::size_t n);
+  // What follows a matmul, in place: (x + bias) * scale, then softcap * tanh(. / softcap). No bias: null;
+  // no soft-cap: 0.
+  void (*finish)(float* x, const float* bias, std::size_t n, float scale, float softcap);
 };
 
 // A null entry, here or in `floats`, is inherited from `portable`, the last tier of the list.

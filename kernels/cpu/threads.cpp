@@ -30,24 +30,46 @@ void pause() noexcept {
 #endif
 }
 
+// The parts that a thread has still to do: its own from the front, in order, so that what they read is one
+// stream; others, when they are done with theirs, from the back.
+struct alignas(64) Share {
+  static constexpr std::uint64_t one_begin = 1, one_end = 1ull << 32;
+  std::atomic<std::uint64_t> range{0};  // begin, then end above it
+
+  void give(std::uint64_t begin, std::uint64_t end) noexcept {
+    range.store(end * one_end + begin, std::memory_order_relaxed);
+  }
+
+  bool take(bool front, std::size_t& part) noexcept {
+    std::uint64_t now = range.load(std::memory_order_relaxed), after = 0;
+    do {
+      const std::uint64_t begin = now % one_end, end = now / one_end;
+      if (begin == end) return false;
+      part = front ? begin : end - 1;
+      after = front ? now + one_begin : now - one_end;
+    } while (!range.compare_exchange_weak(now, after, std::memory_order_relaxed));
+    return true;
+  }
+};
+
 }  // namespace
 
 struct ThreadPool::State {
   std::vector<std::thread> workers;
+  std::vector<Share> shares;  // one for each thread
   int spin = spin_rounds;
 
   alignas(64) std::atomic<std::uint64_t> word{0};
-  alignas(64) std::atomic<std::size_t> next{0};
+  // The open job, in the same line; written, as the shares are, only while no job is open and nobody is
+  // inside.
+  void (*work)(void*, std::size_t, std::uint32_t) = nullptr;
+  void* context = nullptr;
+  const std::stop_token* stop = nullptr;
+
   std::atomic<std::uint32_t> sleepers{0};  // threads in, or about to enter, a wait
   std::atomic<bool> quit{false};
   std::mutex mutex;
   std::condition_variable changed;
-
-  // The open job; written only while no job is open and nobody is inside.
-  std::size_t parts = 0;
-  void (*work)(void*, std::size_t, std::uint32_t) = nullptr;
-  void* context = nullptr;
-  const std::stop_token* stop = nullptr;
 
   // Spins, then sleeps, until ready(). Whoever makes it ready calls wake() afterwards; all of this is
   // sequentially consistent, so that either the sleeper sees the change or the waker sees the sleeper.
@@ -70,10 +92,11 @@ struct ThreadPool::State {
   }
 
   void take_parts(std::uint32_t thread) noexcept {
-    while (!stop->stop_requested()) {
-      const std::size_t part = next.fetch_add(1, std::memory_order_relaxed);
-      if (part >= parts) return;
-      work(context, part, thread);
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      Share& share = shares[(thread + i) % shares.size()];
+      for (std::size_t part; !stop->stop_requested() && share.take(i == 0, part);) {
+        work(context, part, thread);
+      }
     }
   }
 
@@ -101,6 +124,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(std::uint32_t threads) : state_(std::make_unique<State>()) {
+  state_->shares = std::vector<Share>(threads);
   if (threads > available_cpus()) state_->spin = 0;
   try {
     state_->workers.reserve(threads - 1);
@@ -126,15 +150,15 @@ std::uint32_t ThreadPool::size() const noexcept {
 void ThreadPool::run(std::size_t parts, void (*work)(void* context, std::size_t part, std::uint32_t thread),
                      void* context, const std::stop_token& stop) noexcept {
   State& s = *state_;
-  s.parts = parts;
+  if (parts <= 1 || s.workers.empty()) {
+    for (std::size_t part = 0; part < parts && !stop.stop_requested(); ++part) work(context, part, 0);
+    return;
+  }
   s.work = work;
   s.context = context;
   s.stop = &stop;
-  s.next.store(0, std::memory_order_relaxed);
-  if (parts <= 1 || s.workers.empty()) {
-    s.take_parts(0);
-    return;
-  }
+  const std::size_t threads = s.shares.size();
+  for (std::size_t i = 0; i < threads; ++i) s.shares[i].give(parts * i / threads, parts * (i + 1) / threads);
   s.word.store((s.word.load() / epoch_one + 1) * epoch_one | open_bit);
   s.wake();
   s.take_parts(0);

@@ -1,5 +1,6 @@
 // The CPU backend's own thread pool: one per engine, sized to the CPUs the process may use.
-// Workers spin briefly, then sleep; a job is a number of parts that threads take in turn.
+// Workers spin briefly, then sleep; a job is a number of parts, of which each thread begins with its own
+// share.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +19,10 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   std::uint32_t size() const noexcept;
-  // Calls work(context, part, thread) for every part in [0, parts), the caller being thread 0; returns when
-  // all are done. Once `stop` is requested no further part is begun. `work` must not throw. Never allocates.
+  // Calls work(context, part, thread) for every part in [0, parts), fewer than 2^32, the caller being thread
+  // 0; returns when all are done. Thread t walks the t-th share of them in order, then takes what others have
+  // not come to, from the end. Once `stop` is requested no further part is begun. `work` must not throw.
+  // Never allocates.
   void run(std::size_t parts, void (*work)(void* context, std::size_t part, std::uint32_t thread),
            void* context, const std::stop_token& stop) noexcept;
 

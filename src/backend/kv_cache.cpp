@@ -84,7 +84,7 @@ KvCache::KvCache(std::vector<KvLayer> layers, std::uint32_t n_pages)
 }
 
 KvSequence KvCache::make_sequence() const {
-  return {.length = 0, .pages = std::vector<std::vector<PageId>>(layers_.size())};
+  return {.length = 0, .drafted = 0, .pages = std::vector<std::vector<PageId>>(layers_.size())};
 }
 
 std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n, std::uint32_t keep) {
@@ -135,10 +135,14 @@ std::vector<PageCopy> KvCache::reserve(KvSequence& sequence, std::uint32_t n, st
   return copies;
 }
 
-void KvCache::commit(KvSequence& sequence, std::uint32_t n) noexcept { sequence.length += n; }
+void KvCache::commit(KvSequence& sequence, std::uint32_t n, std::uint32_t drafted) noexcept {
+  sequence.length += n - drafted;
+  sequence.drafted = drafted;
+}
 
 KvSequence KvCache::fork(const KvSequence& sequence) {
   KvSequence copy = sequence;
+  copy.drafted = 0;
   for (std::vector<PageId>& pages : copy.pages) {
     pages.resize(std::min<std::size_t>(pages.size(), pages_for(copy.length)));
     for (PageId page : pages) {
@@ -160,6 +164,7 @@ bool KvCache::rewind(KvSequence& sequence, std::uint32_t length) noexcept {
     for (; pages.size() > n_pages; pages.pop_back()) give_back(pages.back());
   }
   sequence.length = length;
+  sequence.drafted = 0;
   return true;
 }
 
@@ -169,6 +174,7 @@ void KvCache::release(KvSequence& sequence) noexcept {
     pages.clear();
   }
   sequence.length = 0;
+  sequence.drafted = 0;
 }
 
 PageId KvCache::take() noexcept {

@@ -113,6 +113,20 @@ Sequence::~Sequence() {
   --engine.n_sequences;
 }
 std::uint32_t Sequence::length() const noexcept { return state_->kv.length; }
+std::uint32_t Sequence::drafted() const noexcept { return state_->kv.drafted; }
+void Sequence::accept(std::uint32_t n) {
+  translate_errors([&] {
+    KvSequence& kv = state_->kv;
+    if (n > kv.drafted)
+      throw Error({.code = ErrorCode::out_of_range,
+                   .source = "sequence",
+                   .field = "accept",
+                   .found = std::to_string(n),
+                   .allowed = "at most the " + std::to_string(kv.drafted) + " drafted"});
+    kv.length += n;
+    kv.drafted -= n;
+  });
+}
 
 Engine::Engine(const Model& model, const EngineOptions& options)
     : state_(translate_errors([&] { return std::make_shared<State>(model, options); })) {}

@@ -110,7 +110,7 @@ EngineSettings settle(const Model& model, const EngineOptions& given) {
   const Plan& plan = model.plan();
   s.page_bytes = kv_page_bytes(plan.kv, *o.kv);
   const std::uint64_t rows = logits_bytes / (sizeof(float) * plan.vocab_size);
-  s.max_outputs = static_cast<std::uint32_t>(
+  s.plan.outputs = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(o.batch, std::max<std::uint64_t>(rows, o.sequences)));
   s.plan.context = o.context;
   s.plan.kv_type = *o.kv;
@@ -119,7 +119,7 @@ EngineSettings settle(const Model& model, const EngineOptions& given) {
                                        .isa = o.isa,
                                        .float64 = o.float64,
                                        .max_tokens = o.batch,
-                                       .max_outputs = s.max_outputs,
+                                       .max_outputs = s.plan.outputs,
                                        .kv_pages = s.plan.kv_pages,
                                        .kv_type = *o.kv});
   o.threads = s.backend->threads();

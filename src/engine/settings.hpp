@@ -13,7 +13,6 @@ struct EngineSettings {
   EngineOptions options;  // every default filled in
   EnginePlan plan;
   std::uint64_t page_bytes = 0;
-  std::uint32_t max_outputs = 0;     // rows of logits in one batch
   std::unique_ptr<Backend> backend;  // not yet prepared
 };
 

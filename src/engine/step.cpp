@@ -77,6 +77,9 @@ void Engine::State::check(std::span<const StepInput> inputs) const {
       if (token < 0 || static_cast<std::uint32_t>(token) >= vocab_size)
         throw bad_input(ErrorCode::invalid_argument, "tokens", std::to_string(token),
                         "tokens below " + std::to_string(vocab_size));
+    if (input.draft > input.tokens.size())
+      throw bad_input(ErrorCode::invalid_argument, "draft", std::to_string(input.draft),
+                      "at most the " + std::to_string(input.tokens.size()) + " tokens");
   }
   std::sort(seen.begin(), seen.end());
   if (std::adjacent_find(seen.begin(), seen.end()) != seen.end())
@@ -90,7 +93,7 @@ void Engine::State::fill(std::span<const StepInput> inputs, Piece& next) {
     const StepInput& input = inputs[next.input];
     const std::size_t done = next.from;
     std::size_t n = std::min(input.tokens.size() - done, settings.options.batch - chunk.tokens.size());
-    const std::size_t rows_left = settings.max_outputs - chunk.outputs.size();
+    const std::size_t rows_left = settings.plan.outputs - chunk.outputs.size();
     if (input.outputs == Outputs::all) n = std::min(n, rows_left);
     if (input.outputs == Outputs::last && rows_left == 0 && done + n == input.tokens.size() && n > 0) --n;
     if (n == 0 && done < input.tokens.size()) return;
@@ -123,21 +126,30 @@ void Engine::State::run_chunk(std::span<const StepInput> inputs, std::span<const
   }
   settings.backend->run({chunk.tokens, chunk.positions, chunk.sequence, chunk.outputs, chunk.sequences},
                         logits, stop);
-  for (const Piece& piece : chunk.pieces)
-    cache.commit(own(inputs[piece.input].sequence).kv, static_cast<std::uint32_t>(piece.n));
+  for (const Piece& piece : chunk.pieces) {
+    const StepInput& input = inputs[piece.input];
+    cache.commit(own(input.sequence).kv, static_cast<std::uint32_t>(piece.n), input.draft);
+  }
 }
 
 // All rows of the step; where there is an on_logits, each chunk's rows go there instead.
 std::vector<float> Engine::State::run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
                                       const std::stop_token& stop, const Progress& progress) {
   check(inputs);
-  std::size_t total = 0, n_rows = 0;
+  std::size_t total = 0, n_rows = 0, drafted = 0;
   for (const StepInput& input : inputs) {
     total += input.tokens.size();
     n_rows += rows_before(input, input.tokens.size());
+    drafted += input.draft;
   }
+  // Over several batches, a window could drop what going on from the first guesses would see.
+  if (drafted > 0 && (total > settings.options.batch || n_rows > settings.plan.outputs))
+    throw bad_input(ErrorCode::limit, "draft",
+                    std::to_string(total) + " tokens, " + std::to_string(n_rows) + " rows of logits",
+                    "one batch: " + std::to_string(settings.options.batch) + ", " +
+                        std::to_string(settings.plan.outputs));
   const std::size_t vocab_size = model.plan().vocab_size;
-  if (on_logits) n_rows = std::min<std::size_t>(n_rows, settings.max_outputs);
+  if (on_logits) n_rows = std::min<std::size_t>(n_rows, settings.plan.outputs);
   std::vector<float> rows(n_rows * vocab_size);
 
   Undo undo(*this, inputs);

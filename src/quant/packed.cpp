@@ -1,5 +1,6 @@
 // Packing and unpacking of row tiles, the same for every format: split() or join(), and words put in place.
-// Between the file's bytes and the kernels' streams; packed.hpp draws the layout.
+// Between the file's bytes and the kernels' streams; packed.hpp draws the layout, pack_tile.cpp does it
+// faster.
 #include "nibble/quant/packed.hpp"
 
 #include <algorithm>
@@ -7,11 +8,11 @@
 
 #include "nibble/quant/bits.hpp"
 #include "nibble/quant/formats.hpp"
+#include "src/quant/pack_tile.hpp"
 
 namespace nibble::inline v0 {
 namespace {
 
-constexpr std::size_t plane_size = 32;        // elements
 constexpr std::size_t max_block_bytes = 512;  // of any format
 
 // One row's share of the codes of 32 elements, at most 32 bytes, in whole words: low plane, then high plane.
@@ -41,28 +42,6 @@ void split_words(int code_bits, const Words& words, std::uint8_t* code) noexcept
     default: return RowPlane<8>::split(words, code);
   }
 }
-
-// One block of one row within its tile.
-struct Place {
-  const PackedLayout& layout;
-  std::size_t row, block;  // in the tile
-  std::size_t blocks;      // of the tile
-  std::size_t begin;       // the tile's first byte
-
-  std::size_t codes() const { return begin + block * layout.codes + 4 * row; }
-  std::size_t scales() const { return begin + blocks * layout.codes + block * layout.scales + row; }
-  std::size_t mins() const {
-    return begin + blocks * (layout.codes + layout.scales) + block * layout.mins + row;
-  }
-  std::size_t d() const {
-    const std::size_t before = layout.codes + layout.scales + layout.mins;
-    return begin + blocks * before + block * layout.d + row * (layout.d / layout.rows);
-  }
-  std::size_t m() const {
-    const std::size_t before = layout.block_bytes() - layout.m;
-    return begin + blocks * before + block * layout.m + row * (layout.m / layout.rows);
-  }
-};
 
 void pack_block(const CodeLayout& codes, const BlockParts& parts, const Place& at,
                 std::byte* packed) noexcept {
@@ -162,9 +141,11 @@ void unpack_row(const Format& format, const PackedLayout& layout, const std::byt
 
 void pack_row_tile(const Format& format, const PackedLayout& layout, const std::byte* file_rows,
                    std::size_t n_rows, std::size_t cols, std::byte* packed) noexcept {
-  const bool all_written = n_rows == layout.rows && format.split != nullptr;
-  const std::size_t zero_from = all_written ? packed_blocks(layout, cols) * layout.block_bytes() : 0;
+  const bool whole = n_rows == layout.rows;
+  const std::size_t zero_from = whole ? cols / layout.block_size * layout.block_bytes() : 0;
   std::memset(packed + zero_from, 0, packed_row_tile_bytes(layout, cols) - zero_from);
+  const PackTile pack_tile = whole ? find_pack_tile(format) : nullptr;
+  if (pack_tile != nullptr) return pack_tile(layout, file_rows, cols, packed);
   for (std::size_t row = 0; row < n_rows; ++row) {
     pack_row(format, layout, file_rows + row * row_bytes(format, cols), row, cols, packed);
   }

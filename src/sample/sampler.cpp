@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -69,7 +70,22 @@ double next_uniform(std::uint64_t (&s)[4]) noexcept {
 
 // Infinities would make NaN of differences: +infinity is the largest float, NaN is forbidden.
 float tame(float logit) noexcept {
-  return std::isnan(logit) ? forbidden : std::min(logit, std::numeric_limits<float>::max());
+  constexpr float most = std::numeric_limits<float>::max();
+  const float capped = logit > most ? most : logit;
+  return capped == capped ? capped : forbidden;
+}
+
+// The highest of some logits; forbidden where there is none. Many maxima side by side are what compilers
+// make vector operations of; a comparison with NaN keeps what was there.
+float highest(std::span<const float> logits) noexcept {
+  constexpr std::size_t width = 64;
+  std::array<float, width> best;
+  best.fill(forbidden);
+  std::size_t i = 0;
+  for (; i + width <= logits.size(); i += width)
+    for (std::size_t j = 0; j < width; ++j) best[j] = logits[i + j] > best[j] ? logits[i + j] : best[j];
+  for (; i < logits.size(); ++i) best[0] = logits[i] > best[0] ? logits[i] : best[0];
+  return tame(*std::ranges::max_element(best));
 }
 
 // A strict total order, so that the result depends on no library's way of sorting.
@@ -89,28 +105,6 @@ void weigh(Candidates& candidates, double temperature) noexcept {
   const float top = std::min_element(candidates.begin(), candidates.end(), higher)->logit;
   for (auto& c : candidates)
     c.weight = exp_of_nonpositive((static_cast<double>(c.logit) - top) / temperature);
-}
-
-// Keeps the `n` highest candidates, sorted. One pass: what may still be among them collects in a buffer at
-// the front, cut back to n whenever it is full; nearly all of a vocabulary fails one comparison.
-template <class Candidates>
-void keep_highest(Candidates& candidates, std::size_t n) {
-  if (n >= candidates.size()) return;
-  const auto begin = candidates.begin(), last_kept = begin + static_cast<std::ptrdiff_t>(n - 1);
-  const std::size_t room = std::min(4 * n, candidates.size());
-  std::size_t held = room;
-  std::nth_element(begin, last_kept, begin + static_cast<std::ptrdiff_t>(held), higher);
-  held = n;
-  for (std::size_t i = room; i < candidates.size(); ++i) {
-    if (!higher(candidates[i], *last_kept)) continue;
-    candidates[held++] = candidates[i];
-    if (held < room) continue;
-    std::nth_element(begin, last_kept, begin + static_cast<std::ptrdiff_t>(held), higher);
-    held = n;
-  }
-  candidates.resize(held);
-  std::sort(begin, candidates.end(), higher);
-  candidates.resize(n);
 }
 
 // Keeps the shortest prefix, in the order of `before`, whose weights reach `wanted`; sorts a growing front
@@ -136,6 +130,7 @@ Sampler::Sampler(SamplerOptions options, std::uint32_t vocab_size)
     : options_(std::move(options)), vocab_size_(vocab_size) {
   translate_errors([&] {
     check(options_, vocab_size);
+    logits_.resize(vocab_size);
     candidates_.reserve(vocab_size);
     counts_.resize(vocab_size);
   });
@@ -146,13 +141,14 @@ Sampler::Sampler(SamplerOptions options, std::uint32_t vocab_size)
 Sample Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> history) {
   return translate_errors([&] {
     apply_bias_and_penalties(logits, history);
-    std::erase_if(candidates_, [](const Candidate& c) { return c.logit == forbidden; });
-    if (candidates_.empty())
+    const float top = highest(logits_);
+    if (top == forbidden)
       throw bad_argument("logits", "no token above -infinity", "at least one possible token");
     std::int32_t token = 0;
     if (options_.temperature == 0) {
-      token = std::min_element(candidates_.begin(), candidates_.end(), higher)->token;
+      token = static_cast<std::int32_t>(std::ranges::find(logits_, top) - logits_.begin());
     } else {
+      keep_highest(options_.top_k != 0 ? options_.top_k : vocab_size_);
       truncate();
       token = draw();
     }
@@ -160,7 +156,7 @@ Sample Sampler::sample(std::span<const float> logits, std::span<const std::int32
   });
 }
 
-// Fills candidates_, one per token in order of their ids.
+// Fills logits_.
 void Sampler::apply_bias_and_penalties(std::span<const float> logits, std::span<const std::int32_t> history) {
   if (logits.size() != vocab_size_)
     throw bad_argument("logits", std::to_string(logits.size()), std::to_string(vocab_size_));
@@ -170,11 +166,9 @@ void Sampler::apply_bias_and_penalties(std::span<const float> logits, std::span<
       throw bad_argument("history", "token " + std::to_string(token),
                          "tokens below " + std::to_string(vocab_size_));
 
-  candidates_.resize(vocab_size_);
-  for (std::uint32_t i = 0; i < vocab_size_; ++i)
-    candidates_[i] = {tame(logits[i]), static_cast<std::int32_t>(i), 0};
+  std::ranges::transform(logits, logits_.begin(), tame);
   for (const auto& [token, bias] : options_.logit_bias) {
-    float& logit = candidates_[static_cast<std::size_t>(token)].logit;
+    float& logit = logits_[static_cast<std::size_t>(token)];
     logit = tame(logit + bias);
   }
 
@@ -182,7 +176,7 @@ void Sampler::apply_bias_and_penalties(std::span<const float> logits, std::span<
   for (const std::int32_t token : seen) {
     const auto i = static_cast<std::size_t>(token);
     if (counts_[i] == 0) continue;  // an earlier occurrence has been through here
-    float& logit = candidates_[i].logit;
+    float& logit = logits_[i];
     logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
     logit -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(counts_[i]);
     logit = tame(logit);
@@ -190,8 +184,28 @@ void Sampler::apply_bias_and_penalties(std::span<const float> logits, std::span<
   }
 }
 
+// Fills candidates_ with the `n` highest that are possible, sorted; in order of their ids where there are no
+// more. One pass: what may be among them collects until there are four times as many, and is then cut back to
+// n; nearly all of a vocabulary fails one comparison. Among equals the lower id is in, and so comes first.
+void Sampler::keep_highest(std::size_t n) {
+  candidates_.clear();
+  float least = forbidden;
+  const auto cut = [&] {
+    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(n - 1);
+    std::nth_element(candidates_.begin(), last, candidates_.end(), higher);
+    least = last->logit;
+    candidates_.resize(n);
+  };
+  for (std::uint32_t i = 0; i < vocab_size_; ++i) {
+    if (!(logits_[i] > least)) continue;
+    candidates_.push_back({logits_[i], static_cast<std::int32_t>(i), 0});
+    if (candidates_.size() == 4 * n) cut();
+  }
+  if (candidates_.size() > n) cut();
+  if (least != forbidden) std::sort(candidates_.begin(), candidates_.end(), higher);
+}
+
 void Sampler::truncate() {
-  if (options_.top_k != 0) keep_highest(candidates_, options_.top_k);
   if (options_.typical_p == 1 && options_.top_p == 1 && options_.min_p == 0) return;
   weigh(candidates_, 1.0);
 
@@ -237,18 +251,24 @@ std::int32_t Sampler::draw() {
 double log_probability(std::span<const float> logits, std::int32_t token) {
   if (token < 0 || static_cast<std::size_t>(token) >= logits.size())
     throw bad_argument("token", std::to_string(token), "tokens below " + std::to_string(logits.size()));
-  float top = forbidden;
-  for (const float logit : logits) top = std::max(top, tame(logit));
+  const float top = highest(logits);
   if (top == forbidden) throw bad_argument("logits", "none above -infinity", "at least one possible token");
-  // Terms first, a few at a time, then their sum: compilers vectorise the one, not both at once.
-  double sum = 0;
-  std::array<double, 64> terms{};
+  // Arguments, then terms, then their sums, 64 at a time: compilers vectorise each, not all at once. What
+  // lies below exp(-87), NaN among it, counts as that: nothing beside the highest, which is 1.
+  constexpr float least = -87.0f;
+  std::array<float, 64> terms;
+  std::array<double, 8> sums{};
   for (std::size_t from = 0; from < logits.size(); from += terms.size()) {
     const std::size_t n = std::min(terms.size(), logits.size() - from);
-    for (std::size_t i = 0; i < n; ++i)
-      terms[i] = exp_of_nonpositive(static_cast<double>(tame(logits[from + i])) - top);
-    for (std::size_t i = 0; i < n; ++i) sum += terms[i];
+    terms.fill(least);
+    for (std::size_t i = 0; i < n; ++i) {
+      const float below = logits[from + i] - top, x = below > least ? below : least;
+      terms[i] = x < 0 ? x : 0;
+    }
+    for (float& term : terms) term = exp_of_nonpositive(term);
+    for (std::size_t i = 0; i < terms.size(); ++i) sums[i % sums.size()] += terms[i];
   }
+  const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
   return static_cast<double>(tame(logits[static_cast<std::size_t>(token)])) - top - std::log(sum);
 }
 

@@ -1,11 +1,13 @@
 // Session::generate: sample a token, turn it into text, hand out what is whole, evaluate it with the next.
 // Where sampler, engine and tokenizer meet.
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "nibble/core/error.hpp"
+#include "src/session/prompt_lookup.hpp"
 #include "src/session/session_state.hpp"
 #include "src/session/stop_texts.hpp"
 
@@ -35,6 +37,11 @@ SamplerOptions sampler_options(const GenerateOptions& o, const Model& model) {
   return s;
 }
 
+// A draft and the token before it are one batch, all of whose rows want logits.
+std::uint32_t longest_draft(const GenerateOptions& o, const Engine& engine) {
+  return std::min({o.draft_tokens, engine.options().batch - 1, engine.plan().outputs - 1});
+}
+
 }  // namespace
 
 // One generation under way.
@@ -45,6 +52,7 @@ class Session::State::Run {
         options_(options),
         stop_(std::move(stop)),
         sampler_(sampler_options(options, session.engine.model()), session.engine.model().plan().vocab_size),
+        lookup_(longest_draft(options, session.engine)),
         stop_texts_(options.stop, session.engine.model().limits()),
         stream_(session.tokenizer()) {}
 
@@ -61,6 +69,10 @@ class Session::State::Run {
 
  private:
   bool evaluate();
+  bool foreseen();
+  void step();
+  std::size_t tokens_left() const noexcept;  // to be generated at most
+  void use_row(std::size_t i);
   void take(std::string text) {
     result.text += text;
     ready = std::move(text);
@@ -70,6 +82,10 @@ class Session::State::Run {
   const GenerateOptions& options_;
   std::stop_token stop_;
   Sampler sampler_;
+  PromptLookup lookup_;
+  std::vector<TokenId> tried_;  // a token and the draft after it, run together
+  std::vector<float> rows_;     // (tried_.size(), vocab_size), the logits after each
+  std::size_t used_ = 0;        // rows that have been sampled from
   StopTexts stop_texts_;
   TextStream stream_;
   bool ended_ = false;
@@ -83,15 +99,62 @@ void Session::State::Run::append(std::string_view prompt) {
                  .field = "prompt",
                  .found = "nothing",
                  .allowed = "text, as the session is empty and the model has no BOS"});
+  lookup_.reserve(std::min<std::size_t>(session_.engine.options().context,
+                                        session_.tokens.size() + ids.size() + options_.max_tokens));
   session_.evaluate(ids, stop_, options_.progress);
   result.prompt_tokens = static_cast<std::uint32_t>(ids.size());
   stream_.reset(session_.continues_text());
 }
 
+std::size_t Session::State::Run::tokens_left() const noexcept {
+  return std::min(session_.engine.options().context - session_.tokens.size(),
+                  options_.max_tokens - result.tokens.size());
+}
+
+// The session's logits are those after tried_[i].
+void Session::State::Run::use_row(std::size_t i) {
+  const std::size_t vocab_size = session_.engine.model().plan().vocab_size;
+  const auto row = std::span(rows_).subspan(i * vocab_size, vocab_size);
+  session_.logits.assign(row.begin(), row.end());
+  used_ = i + 1;
+}
+
+// Whether the newest token is the next of the draft, and so evaluated already. The sampler has drawn it from
+// the very logits that it would have seen without the draft: a row's bits do not depend on the batch.
+bool Session::State::Run::foreseen() {
+  Sequence& sequence = session_.sequence;
+  const std::uint32_t drafted = sequence.drafted();
+  if (drafted == 0 || used_ + drafted != tried_.size() || session_.tokens.back() != tried_[used_])
+    return false;
+  use_row(used_);
+  sequence.accept(1);
+  ++result.accepted_tokens;
+  return true;
+}
+
+// Evaluates the newest token, and with it what may follow: nothing does after an end token.
+void Session::State::Run::step() {
+  std::span<const TokenId> draft = lookup_.draft(session_.tokens, tokens_left() - 1);
+  const auto ends = [&](TokenId token) { return !options_.ignore_end && session_.tokenizer().is_end(token); };
+  draft = draft.first(static_cast<std::size_t>(std::ranges::find_if(draft, ends) - draft.begin()));
+  if (draft.empty() || session_.sequence.length() + 1 != session_.tokens.size())
+    return session_.evaluate({}, stop_, {});
+  tried_.assign(1, session_.tokens.back());
+  tried_.insert(tried_.end(), draft.begin(), draft.end());
+  session_.logits.reserve(session_.engine.model().plan().vocab_size);  // after the step nothing may fail
+  const StepInput input{.sequence = &session_.sequence,
+                        .tokens = tried_,
+                        .outputs = Outputs::all,
+                        .draft = static_cast<std::uint32_t>(draft.size())};
+  rows_ = session_.engine.step({&input, 1}, stop_);
+  result.drafted_tokens += input.draft;
+  use_row(0);
+}
+
 // The newest token, so that there are logits; false where a stop came first.
 bool Session::State::Run::evaluate() {
   try {
-    if (session_.logits.empty()) session_.evaluate({}, stop_, {});
+    if (session_.logits.empty() && !foreseen()) step();
   } catch (const Error& e) {
     if (e.code() != ErrorCode::cancelled) throw;
     return false;

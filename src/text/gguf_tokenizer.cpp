@@ -1,8 +1,10 @@
 // A tokenizer from GGUF metadata: the tokenizer.ggml.* keys.
 // One of the two loaders behind Tokenizer.
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
+#include <span>
 
 #include "src/file/in_quotes.hpp"
 #include "src/text/pre_patterns.hpp"
@@ -24,6 +26,15 @@ constexpr std::uint64_t no_token = 0xFFFFFFFF;  // how files write that there is
 std::string item(std::string_view name, std::size_t index) {
   return std::string(name) + " " + std::to_string(index);
 }
+
+constexpr std::size_t merges_together = 16;
+struct MergeTexts {
+  std::string_view left, right;
+  std::uint64_t left_hash, right_hash;
+};
+struct MergeTokens {
+  TokenId left, right, result;
+};
 
 class GgufTokenizer {
  public:
@@ -49,6 +60,8 @@ class GgufTokenizer {
   TokenKind kind_of(std::size_t id, const std::vector<std::int64_t>* types) const;
   void read_byte_level();
   void read_merges();
+  void read_merges(std::span<const std::string> merges, std::size_t first);
+  std::optional<TokenId> find_result(std::string_view left, std::string_view right);
   void read_sentencepiece();
   void read_byte_tokens();
   void read_ends();
@@ -61,6 +74,8 @@ class GgufTokenizer {
   const Limits& limits_;
   const std::vector<std::string>* tokens_ = nullptr;
   TokenizerParts parts_;
+  std::string joined_;        // of a merge
+  TokenId last_result_ = -1;  // of the merge before
 };
 
 void GgufTokenizer::read_vocabulary() {
@@ -139,25 +154,55 @@ void GgufTokenizer::read_merges() {
   const auto* merges = m_.texts(key_merges);
   if (!merges) throw m_.error(ErrorCode::missing, key_merges, "no such key", "array of strings");
   parts_.bpe.merges.reserve(merges->size());
+  for (std::size_t first = 0; first < merges->size(); first += merges_together) {
+    read_merges(std::span(*merges).subspan(first, std::min(merges_together, merges->size() - first)), first);
+  }
+}
+
+// Merges of rank `first` and on, each step of all of them before the next: what one would have to wait for
+// from memory is there by then.
+void GgufTokenizer::read_merges(std::span<const std::string> merges, std::size_t first) {
   const Vocabulary& vocabulary = parts_.vocabulary;
-  std::string joined;
-  for (std::size_t rank = 0; rank < merges->size(); ++rank) {
-    const std::string_view merge = (*merges)[rank];
-    const auto refuse = [&](ErrorCode code, std::string_view allowed) {
-      return m_.error(code, key_merges, item("merge", rank) + ": " + in_quotes(merge), std::string(allowed));
-    };
+  const auto refuse = [&](std::size_t i, ErrorCode code, std::string_view allowed) {
+    return m_.error(code, key_merges, item("merge", first + i) + ": " + in_quotes(merges[i]),
+                    std::string(allowed));
+  };
+  std::array<MergeTexts, merges_together> texts;
+  for (std::size_t i = 0; i < merges.size(); ++i) {
     // A part is never empty, and the first may be a space itself.
+    const std::string_view merge = merges[i];
     const std::size_t space = merge.find(' ', 1);
-    if (space == merge.npos) throw refuse(ErrorCode::malformed, "two tokens with a space between");
-    const std::string_view left = merge.substr(0, space);
-    const std::string_view right = merge.substr(space + 1);
-    joined.assign(left).append(right);
-    const auto a = vocabulary.find(left), b = vocabulary.find(right), result = vocabulary.find(joined);
-    if (!a || !b || !result) throw refuse(ErrorCode::malformed, "parts and result that are tokens");
-    if (!parts_.bpe.merges.add(*a, *b, {static_cast<std::uint32_t>(rank), *result})) {
-      throw refuse(ErrorCode::limit, "merges that do not collide on purpose");
+    if (space == merge.npos) throw refuse(i, ErrorCode::malformed, "two tokens with a space between");
+    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
+    texts[i] = {left, right, vocabulary.prepare(left), vocabulary.prepare(right)};
+  }
+  std::array<MergeTokens, merges_together> tokens;
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const auto& [left, right, left_hash, right_hash] = texts[i];
+    const auto a = vocabulary.find(left, left_hash), b = vocabulary.find(right, right_hash);
+    const auto result = find_result(left, right);
+    if (!a || !b || !result) throw refuse(i, ErrorCode::malformed, "parts and result that are tokens");
+    tokens[i] = {*a, *b, *result};
+    parts_.bpe.merges.prepare(*a, *b);
+  }
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const auto& [left, right, result] = tokens[i];
+    if (!parts_.bpe.merges.add(left, right, {static_cast<std::uint32_t>(first + i), result})) {
+      throw refuse(i, ErrorCode::limit, "merges that do not collide on purpose");
     }
   }
+}
+
+// Most merges yield the token that the one before yielded, or the next.
+std::optional<TokenId> GgufTokenizer::find_result(std::string_view left, std::string_view right) {
+  joined_.assign(left).append(right);
+  for (const TokenId likely : {last_result_, last_result_ + 1}) {
+    if (parts_.vocabulary.contains(likely) && parts_.vocabulary.text(likely) == joined_)
+      return last_result_ = likely;
+  }
+  const auto found = parts_.vocabulary.find(joined_);
+  if (found) last_result_ = *found;
+  return found;
 }
 
 void GgufTokenizer::read_sentencepiece() {

@@ -10,11 +10,11 @@
 
 namespace nibble::inline v0 {
 
-// Tables are at most half full; an honest one of 4 million entries has no run longer than about 100.
+// Tables are at most two thirds full; an honest one of 4 million entries has no run longer than about 200.
 inline constexpr std::size_t max_probes = 1'024;
 
 // Slots for n entries: a power of two.
-constexpr std::size_t hash_slots(std::size_t n) noexcept { return std::bit_ceil(2 * n + 1); }
+constexpr std::size_t hash_slots(std::size_t n) noexcept { return std::bit_ceil(n + n / 2 + 1); }
 
 constexpr std::uint64_t hash_word(std::uint64_t word) noexcept {
   word *= 0x9E3779B97F4A7C15u;

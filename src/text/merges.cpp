@@ -17,6 +17,10 @@ std::uint64_t pair_of(TokenId left, TokenId right) {
 
 void MergeTable::reserve(std::size_t n) { slots_.assign(hash_slots(n), Slot{}); }
 
+void MergeTable::prepare(TokenId left, TokenId right) const noexcept {
+  __builtin_prefetch(&slots_[hash_word(pair_of(left, right)) & (slots_.size() - 1)]);
+}
+
 bool MergeTable::add(TokenId left, TokenId right, Merge merge) {
   const std::uint64_t pair = pair_of(left, right);
   const std::size_t mask = slots_.size() - 1;

@@ -27,6 +27,8 @@ class MergeTable {
   // A pair that is there already keeps its rank. At most as many as reserved; false if too many pairs were
   // made to collide.
   bool add(TokenId left, TokenId right, Merge merge);
+  // Asks memory for what add() will touch.
+  void prepare(TokenId left, TokenId right) const noexcept;
   Merge find(TokenId left, TokenId right) const noexcept;
 
  private:
@@ -34,7 +36,7 @@ class MergeTable {
     std::uint64_t pair = ~0ull;  // all ones: free
     Merge merge;
   };
-  std::vector<Slot> slots_;  // open addressing, at most half full
+  std::vector<Slot> slots_;  // open addressing
 };
 
 // A run of a piece that is one token, or (token < 0) that no token is.

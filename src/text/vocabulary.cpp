@@ -34,10 +34,15 @@ std::optional<TokenId> Vocabulary::build_index() {
   return std::nullopt;
 }
 
-std::optional<TokenId> Vocabulary::find(std::string_view wanted) const noexcept {
+std::uint64_t Vocabulary::prepare(std::string_view wanted) const noexcept {
+  const std::uint64_t hash = hash_text(wanted);
+  if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+  return hash;
+}
+
+std::optional<TokenId> Vocabulary::find(std::string_view wanted, std::uint64_t hash) const noexcept {
   if (slots_.empty()) return std::nullopt;
   const std::size_t mask = slots_.size() - 1;
-  const std::uint64_t hash = hash_text(wanted);
   const auto tag = static_cast<std::uint32_t>(hash >> 32);
   for (std::size_t slot = hash & mask; slots_[slot].id_plus != 0; slot = (slot + 1) & mask) {
     const auto id = static_cast<TokenId>(slots_[slot].id_plus - 1);

@@ -30,7 +30,11 @@ class Vocabulary {
     return std::string_view(texts_).substr(ends_[i], ends_[i + 1] - ends_[i]);
   }
   TokenKind kind(TokenId id) const noexcept { return kinds_[static_cast<std::size_t>(id)]; }
-  std::optional<TokenId> find(std::string_view text) const noexcept;
+  std::optional<TokenId> find(std::string_view text) const noexcept { return find(text, prepare(text)); }
+  // The same in two halves: the first asks memory for what the second reads. For loaders that find hundreds
+  // of thousands, some at a time.
+  std::uint64_t prepare(std::string_view text) const noexcept;
+  std::optional<TokenId> find(std::string_view text, std::uint64_t hash) const noexcept;
 
  private:
   struct Slot {

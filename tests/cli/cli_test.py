@@ -1,6 +1,7 @@
 # The command line as its users see it: exit codes, what goes to stdout and what to stderr, files, signals.
 # Run by CTest with the program's path and the folder of parity fixtures; makes its own models with `synth`.
 import array
+import csv
 import json
 import math
 import os
@@ -70,7 +71,7 @@ class Usage(CommandLine):
     def test_help_and_version_are_answers(self):
         self.assertRegex(self.ok("--version"), rb"^nibble \d+\.\d+\.\d+\n$")
         self.assertIn(b"generate", self.ok("--help"))
-        for command in "generate eval tokenize perplexity inspect plan quantize synth".split():
+        for command in "generate eval tokenize perplexity bench inspect plan quantize synth".split():
             self.assertIn(b"Usage: nibble " + command.encode(), self.ok(command, "--help"))
 
     def test_mistakes(self):
@@ -104,6 +105,7 @@ class BadModels(CommandLine):
             self.fails(3, "eval", "-m", model, "--tokens", "1", "--logits", path("no.f32"), says=name)
             self.fails(3, "tokenize", "-m", model, says=name)
             self.fails(3, "perplexity", "-m", model, stdin=b"text", says=name)
+            self.fails(3, "bench", "-m", model, says=name)
             self.fails(3, "inspect", model, says=name)
             self.fails(3, "plan", model, says=name)
             self.fails(3, "quantize", model, path("no.gguf"), "--type", "Q8_0", says=name)
@@ -330,6 +332,86 @@ class Quantize(CommandLine):
         for name in ("", "s"):
             one, three = (pathlib.Path(path(name + threads)).read_bytes() for threads in "13")
             self.assertEqual(one, three)
+
+
+class Bench(CommandLine):
+    # What programs outside rely on, and what goes with it.
+    RELIED_ON = """test n_prompt n_gen n_depth n_batch_seqs n_threads avg_ts stddev_ts bytes_per_token gbps gmacs
+                   roof_gbps roof_gmacs pct_of_roof""".split()
+    FIELDS = """test n_prompt n_gen n_depth n_batch_seqs n_threads avg_ts stddev_ts median_ts bytes_per_token
+                macs_per_token attend_macs_per_token gbps gmacs attend_gmacs roof_gbps roof_gmacs roof_attend_gmacs
+                roof_instruction roof_ts pct_of_roof bound_by samples_ts version commit cpu backend tier kv batch model
+                model_bytes memory_bytes limits""".split()
+    SHORT = ["-p", "24,8", "-n", "3", "-d", "0,70", "-b", "1,2", "-t", "2", "-r", "2"]
+    TESTS = [("pp24", 24, 0, 0, 1), ("pp8", 8, 0, 0, 1), ("tg3", 0, 3, 0, 1), ("tg3 b2", 0, 3, 0, 2),
+             ("pp24 @ d70", 24, 0, 70, 1), ("pp8 @ d70", 8, 0, 70, 1), ("tg3 @ d70", 0, 3, 70, 1),
+             ("tg3 b2 @ d70", 0, 3, 70, 2)]
+
+    def test_json_of_the_demo_model(self):
+        records = json.loads(self.ok("bench", *self.SHORT, "-o", "json"))
+        shown = [tuple(record[key] for key in "test n_prompt n_gen n_depth n_batch_seqs".split()) for record in records]
+        self.assertEqual(shown, self.TESTS)
+        for record in records:
+            self.assertEqual(list(record), self.FIELDS)
+            self.assertTrue(set(self.RELIED_ON) <= set(record))
+            self.assertEqual((record["n_threads"], len(record["samples_ts"])), (2, 2))
+            self.assertAlmostEqual(record["avg_ts"], sum(record["samples_ts"]) / 2)
+            self.assertAlmostEqual(record["gbps"], record["avg_ts"] * record["bytes_per_token"] / 1e9)
+            self.assertAlmostEqual(record["gmacs"], record["avg_ts"] * record["macs_per_token"] / 1e9)
+            self.assertAlmostEqual(record["pct_of_roof"], 100 * record["avg_ts"] / record["roof_ts"])
+            self.assertEqual(record["roof_gbps"], record["limits"]["read_gbps"])
+            self.assertGreater(record["roof_gbps"], 0)
+
+    def test_work_is_what_the_shapes_say(self):
+        tests = ["-p", "16", "-n", "2", "-d", "0,64", "-b", "1,2", "-t", "1", "-r", "1", "-o", "json"]
+        records = {r["test"]: r for r in json.loads(self.ok("bench", "--synthetic", "tiny:F32", *tests))}
+        layer = 256 * (256 + 2 * 128 + 256) + 3 * 256 * 512
+        position = 2 * 2 * 2 * 64 * 4  # keys and values of two layers, two heads of 64 floats
+        for depth, name in ((0, ""), (64, " @ d64")):
+            one, two, prompt = (records[test + name] for test in ("tg2", "tg2 b2", "pp16"))
+            weights = 2 * layer + 512 * 256
+            self.assertEqual(one["macs_per_token"], weights)
+            self.assertEqual(prompt["macs_per_token"], 2 * layer + 512 * 256 / 16)
+            self.assertEqual(one["bytes_per_token"], 4 * weights + position * (depth + 1.5))
+            self.assertEqual(two["bytes_per_token"], 4 * weights / 2 + position * (depth + 1.5))
+            self.assertEqual(prompt["bytes_per_token"], (4 * weights + position * (depth + 16)) / 16)
+            self.assertEqual(one["attend_macs_per_token"], 2 * 2 * 4 * 64 * (depth + 1.5))
+            self.assertEqual(prompt["attend_macs_per_token"], 2 * 2 * 4 * 64 * (depth + 8.5))
+
+    def test_table_and_csv(self):
+        table = self.ok("bench", *self.SHORT).decode().splitlines()
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table if line.startswith("|")]
+        self.assertEqual([row[4] for row in rows[2:]], [test[0] for test in self.TESTS])
+        self.assertEqual({row[0] for row in rows[2:]}, {"demo.gguf"})
+        lines = list(csv.DictReader(self.ok("bench", *self.SHORT, "-o", "csv").decode().splitlines()))
+        self.assertEqual(list(lines[0]), [name for name in self.FIELDS if name not in ("samples_ts", "limits")])
+        self.assertEqual([line["test"] for line in lines], [test[0] for test in self.TESTS])
+        self.assertTrue(all(float(line["avg_ts"]) > 0 for line in lines))
+
+    def test_synthetic_models_leave_no_file(self):
+        folder = tempfile.mkdtemp(dir=FOLDER.name)
+        done = nibble("bench", "--synthetic", "tiny:Q4_K_M", "-p", "4", "-n", "2", "-t", "1,2", "-r", "1", "-o", "json",
+                      env={**os.environ, "TMPDIR": folder})
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        records = json.loads(done.stdout)
+        self.assertEqual([(r["test"], r["n_threads"], r["stddev_ts"]) for r in records],
+                         [(test, threads, 0) for threads in (1, 2) for test in ("pp4", "tg2")])
+        self.assertEqual({r["model"] for r in records}, {"tiny:Q4_K_M"})
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_windows_are_filled_again(self):
+        tests = ["-p", "8", "-n", "130", "-d", "100", "-t", "1", "-r", "2", "-o", "json"]
+        windowed = FIXTURES / "mistral-window/model.gguf"
+        records = json.loads(self.ok("bench", "-m", windowed, *tests))
+        self.assertEqual([r["test"] for r in records], ["pp8 @ d100", "tg130 @ d100"])
+
+    def test_mistakes(self):
+        for mistake in (["-p", "1,x"], ["-p", "-1"], ["-n", "two"], ["-d", "1;2"], ["-b", "0"], ["-t", "0"], ["-r", "0"],
+                        ["-o", "xml"], ["-p", "0", "-n", "0"], ["--kv", "f64"], ["--isa", "mmx"],
+                        ["--synthetic", "tiny"], ["--synthetic", "huge:Q4_0"], ["--synthetic", "tiny:Q9"],
+                        ["-m", TINY, "--synthetic", "tiny:Q4_0"]):
+            self.fails(2, "bench", *mistake)
+        self.fails(5, "bench", "-m", TINY, "-c", "100", "-p", "101")
 
 
 class Plan(CommandLine):

@@ -5,6 +5,7 @@
 #include "counted_memory.hpp"
 #include "nibble/nibble.hpp"
 #include "support/catch.hpp"
+#include "support/expect_error.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_model.hpp"
 
@@ -62,11 +63,14 @@ void check(const Sweep& s, int at_least) {
   CHECK(s.leaks == 0);
 }
 
-std::int64_t resident_bytes() {
+struct ProcessBytes {
+  std::int64_t mapped = 0, resident = 0;
+};
+ProcessBytes process_bytes() {
   std::ifstream statm("/proc/self/statm");
-  std::int64_t size = 0, resident = 0;
-  statm >> size >> resident;
-  return resident * 4096;
+  ProcessBytes pages;
+  statm >> pages.mapped >> pages.resident;
+  return {pages.mapped * 4096, pages.resident * 4096};
 }
 
 const GenerateOptions eight{.max_tokens = 8, .temperature = 0, .ignore_end = true};
@@ -76,7 +80,7 @@ const GenerateOptions eight{.max_tokens = 8, .temperature = 0, .ignore_end = tru
 TEST_CASE("an engine takes what its plan says") {
   for (const TinyModel& shape : {TinyModel{}, TinyModel::blocks(Dtype{2}), TinyModel::blocks(Dtype::F16)}) {
     const Model model = open_tiny_model(shape);
-    for (const std::uint32_t context : {64u, 512u, 4096u}) {
+    for (const std::uint32_t context : {64u, 512u, 1024u}) {
       const EngineOptions options{.threads = 2, .context = context, .sequences = 2, .batch = 128};
       const EnginePlan plan = Engine::plan(model, options);
       const std::int64_t before = Memory::bytes;
@@ -89,6 +93,19 @@ TEST_CASE("an engine takes what its plan says") {
       CHECK(taken <= planned + 32 * 1024 + 16 * plan.kv_pages);  // bookkeeping
     }
   }
+}
+
+TEST_CASE("large blocks are mapped, not much more than planned, and untouched pages take no memory") {
+  const Model model = open_tiny_model();
+  const EngineOptions options{.threads = 1, .context = 1u << 17};
+  const auto planned = static_cast<std::int64_t>(Engine::plan(model, options).memory.total());
+  REQUIRE(planned > 64 << 20);
+  const ProcessBytes before = process_bytes();
+  const Engine engine(model, options);
+  const ProcessBytes after = process_bytes();
+  CHECK(after.mapped - before.mapped > planned - (8 << 20));  // the rest fits into the heap
+  CHECK(after.mapped - before.mapped < planned + (8 << 20));
+  CHECK(after.resident - before.resident < 16 << 20);
 }
 
 TEST_CASE("every allocation failing while a model is opened ends in out_of_memory, without a leak") {
@@ -106,6 +123,18 @@ TEST_CASE("every allocation failing while an engine is made ends in out_of_memor
   const Model model = open_tiny_model(smallest);
   for (const char* backend : {"cpu", "reference"})
     check(sweep([&] { Engine(model, {.backend = backend, .threads = 2}); }, [] {}), 20);
+}
+
+TEST_CASE("an engine whose keys and values no address space can hold is out_of_memory, without a leak") {
+  // 2^18 pages of 1 MiB for each sequence: 1 PiB, mapped rather than taken from the counted heap.
+  const Model model = open_tiny_model({.layers = 1, .kv_heads = 4, .head_dim = 512});
+  const auto make = [&] { Engine(model, {.threads = 1, .context = 1u << 24, .sequences = 4096}); };
+  std::int64_t blocks = 0;
+  for (int i = 0; i < 2; ++i) {  // the first sets up whatever a process needs once
+    blocks = Memory::blocks;
+    expect_error(make, ErrorCode::out_of_memory, "");
+  }
+  CHECK(Memory::blocks == blocks);
 }
 
 TEST_CASE("every allocation failing while text is generated leaves a session that works") {
@@ -171,13 +200,13 @@ TEST_CASE("a hundred loads and unloads grow the process by less than a megabyte"
     Session(engine).generate("the cat", eight);
   };
   for (int i = 0; i < 10; ++i) use();
-  const std::int64_t before = resident_bytes(), blocks = Memory::blocks;
+  const std::int64_t before = process_bytes().resident, blocks = Memory::blocks;
   for (int i = 0; i < 100; ++i) use();
   CHECK(Memory::blocks == blocks);
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   WARN("resident size not checked: a sanitizer keeps what is freed; it grew by "
-       << resident_bytes() - before);
+       << process_bytes().resident - before);
 #else
-  CHECK(resident_bytes() - before < 1'000'000);
+  CHECK(process_bytes().resident - before < 1'000'000);
 #endif
 }

@@ -320,5 +320,7 @@ TEST_CASE("NaN and infinity pass through every float op of every tier") {
     CHECK((std::isnan(out[37]) && std::isinf(out[38])));
     kernels.floats.norm(in.data(), one.data(), out.data(), 100, 1e-5f);
     CHECK(std::isnan(out[0]));
+    kernels.floats.finish(in.data(), one.data(), 100, 1.0f, 30.0f);
+    CHECK((std::isnan(in[37]) && in[38] == 30.0f));
   }
 }

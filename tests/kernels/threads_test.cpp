@@ -1,4 +1,5 @@
 // The thread pool: every part once, on any number of threads; stopping; waking from sleep.
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -22,6 +23,27 @@ TEST_CASE("every part is done exactly once, by a thread of the pool", "[threads]
     });
     REQUIRE(known);
     for (const auto& count : done) REQUIRE(count == 1);
+  }
+}
+
+TEST_CASE("a thread walks its own share in order, then those of others from their ends", "[threads]") {
+  const std::size_t threads = GENERATE(1u, 2u, 3u, 7u), parts = 60;
+  ThreadPool pool(static_cast<std::uint32_t>(threads));
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::vector<std::size_t>> taken(threads);
+    for (auto& t : taken) t.reserve(parts);
+    pool.for_each(parts, {}, [&](std::size_t part, std::uint32_t thread) { taken[thread].push_back(part); });
+    for (std::size_t thread = 0; thread < threads; ++thread) {
+      for (std::size_t share = 0; share < threads; ++share) {
+        std::vector<std::size_t> of_share;
+        for (std::size_t part : taken[thread]) {
+          if (part >= parts * share / threads && part < parts * (share + 1) / threads)
+            of_share.push_back(part);
+        }
+        if (share != thread) std::reverse(of_share.begin(), of_share.end());
+        REQUIRE(std::is_sorted(of_share.begin(), of_share.end()));
+      }
+    }
   }
 }
 

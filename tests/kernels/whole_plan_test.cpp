@@ -216,3 +216,22 @@ TEST_CASE("a batch that wants no logits fills the cache all the same") {
   runner.cache().commit(sequence, 60);
   CHECK(same_bits(runner.step({{&sequence, 4}}), rows(expected, 60, 4)));
 }
+
+TEST_CASE("threads meet five times a layer, and phases hold every step once, in order") {
+  const SmallModel model(*find_format(Dtype::F32));
+  const std::vector<Step>& steps = model.plan.steps;
+  const cpu::Kernels kernels(*cpu::tiers().back().table);
+  const std::vector<cpu::Phase> phases = cpu::lay_out(model.plan, model.weights, kernels, {}, 1).phases;
+  std::size_t next = 0, meetings = 0;
+  for (const cpu::Phase& phase : phases) {
+    REQUIRE(phase.first == next);
+    for (; next < phase.shared; ++next) {
+      CHECK((steps[next].op != Op::matmul && steps[next].op != Op::attend));
+      CHECK(model.plan.buffers[steps[next].out.buffer].rows == phase.rows);
+    }
+    meetings += phase.last > phase.shared;
+    for (; next < phase.last; ++next) CHECK(steps[next].a == steps[phase.shared].a);
+  }
+  CHECK(next == steps.size());
+  CHECK(meetings == 5 * 2 + 1);  // and the output matrix
+}

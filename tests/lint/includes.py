@@ -36,8 +36,9 @@ THIRD_PARTY = [
     (r"xsimd/.*", ["kernels/cpu"]),
     (r"\w*intrin\.h|cpuid\.h|arm_neon\.h|asm/hwcap\.h|sys/auxv\.h", ["kernels/cpu"]),
     (r"cuda\w*\.h|mma\.h|cooperative_groups\.h", ["kernels/cuda"]),
+    (r"benchmark/.*", ["bench"]),
     (r"CLI/.*|histedit\.h", ["examples/cli"]),
-    (r"(sys|linux)/.*|\w+\.h", ["src/file", "kernels/cpu", "examples/cli"]),  # the operating system's, and C's
+    (r"(sys|linux)/.*|\w+\.h", ["src/file", "kernels/cpu", "examples/cli", "bench"]),  # the operating system's, and C's
 ]
 
 # What per-tier files must not instantiate: code that other translation units could then link instead.
@@ -61,7 +62,7 @@ def violations(root):
     """Yields 'file:line: what is wrong' for every include that breaks the order."""
     root = pathlib.Path(root)
     tiers = {p.name for p in (root / "kernels/cpu").glob("*/")}
-    for folder in ("include", "src", "kernels", "examples"):
+    for folder in ("include", "src", "kernels", "examples", "bench"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix not in (".hpp", ".cpp", ".h", ".cu", ".cuh"):
                 continue
@@ -76,7 +77,7 @@ def violations(root):
 
 def check(name, angled, included, tiers):
     tier = re.match(r"kernels/cpu/(\w+)/", name)
-    if included.startswith("nibble/") or included.startswith(("src/", "kernels/")):
+    if included.startswith(("nibble/", "src/", "kernels/", "bench/")):
         return check_own(name, tier, included)
     if not angled:
         if name.startswith("examples/") and "/" not in included:  # a program's own parts
@@ -95,6 +96,10 @@ def check(name, angled, included, tiers):
 
 
 def check_own(name, tier, included):
+    if name.startswith("bench/"):  # looks at everything, and is looked at by the command line alone
+        return None
+    if name.startswith("examples/cli/") and included.startswith("bench/probe/"):
+        return None
     if name.startswith("examples/"):
         return None if included.startswith("nibble/") else "examples use the public interface only"
     if name.startswith("include/") and not included.startswith("nibble/"):
@@ -133,6 +138,12 @@ PLANTED = [
     ("include/nibble/core/h.hpp", "<cuda_runtime.h>", False),
     ("include/nibble/engine2.hpp", '"kernels/cpu/table.hpp"', False),
     ("src/engine.cpp", '"nibble/session.hpp"', True),
+    ("src/engine3.cpp", '"bench/probe/limits.hpp"', False),
+    ("bench/a.cpp", '"kernels/cpu/table.hpp"', True),
+    ("bench/b.cpp", "<benchmark/benchmark.h>", True),
+    ("src/engine4.cpp", "<benchmark/benchmark.h>", False),
+    ("examples/cli/bench.cpp", '"bench/probe/limits.hpp"', True),
+    ("examples/07_bench.cpp", '"bench/probe/limits.hpp"', False),
     ("src/engine2.cpp", '"kernels/cpu/table.hpp"', False),
     ("src/model/architecture.cpp", '"nibble/arch/all.hpp"', True),
     ("src/model/config.cpp", '"nibble/arch/all.hpp"', False),

@@ -82,9 +82,31 @@ TEST_CASE("exp_of_nonpositive: within two units in the last place of exp") {
     worst = std::max(worst, std::abs(exp_of_nonpositive(x) - expected) / expected);
   }
   CHECK(worst <= 2 * 0x1p-52);
-  CHECK(exp_of_nonpositive(0) == 1);
-  CHECK(exp_of_nonpositive(-709) == 0);
+  CHECK(exp_of_nonpositive(0.0) == 1);
+  CHECK(exp_of_nonpositive(-709.0) == 0);
   CHECK(exp_of_nonpositive(-std::numeric_limits<double>::infinity()) == 0);
+}
+
+TEST_CASE("exp_of_nonpositive in float: within 2e-7 of exp") {
+  double worst = 0;
+  for (int i = 0; i <= 870'000; ++i) {
+    const float x = -0.0001f * static_cast<float>(i);
+    worst = std::max(worst, std::abs(exp_of_nonpositive(x) / std::exp(static_cast<double>(x)) - 1));
+  }
+  CHECK(worst <= 2e-7);
+  CHECK(exp_of_nonpositive(0.0f) == 1);
+}
+
+TEST_CASE("log_probability: within 1e-6, whatever the vocabulary's size and odd values in it") {
+  for (const std::size_t n : {1, 2, 63, 64, 65, 100, 127, 1000, 50'001}) {
+    std::vector<float> logits(n);
+    for (std::size_t i = 0; i < n; ++i) logits[i] = 8 * std::sin(static_cast<float>(i * i % 1013));
+    if (n > 64) logits[n - 1] = not_a_number, logits[n / 2] = -infinity;
+    double sum = 0;
+    for (const float l : logits) sum += std::isnan(l) ? 0 : std::exp(static_cast<double>(l));
+    CAPTURE(n);
+    CHECK(std::abs(log_probability(logits, 0) - (logits[0] - std::log(sum))) < 1e-6);
+  }
 }
 
 TEST_CASE("greedy takes the highest logit, the lowest id among equals, whatever the truncations") {

@@ -41,7 +41,8 @@ NIBBLE_API std::uint64_t kv_pages_needed(std::span<const KvLayer> layers, std::u
 // The pages of one sequence. pages[layer][p / kv_page_size] holds position p; no_page where its window has
 // passed.
 struct KvSequence {
-  std::uint32_t length = 0;  // positions stored in every layer (or dropped by its window)
+  std::uint32_t length = 0;   // positions stored in every layer (or dropped by its window)
+  std::uint32_t drafted = 0;  // positions stored after them that may still join
   std::vector<std::vector<PageId>> pages;
 };
 
@@ -60,10 +61,10 @@ class NIBBLE_API KvCache {
   // Makes room for positions [length, length + n) in every layer, drops pages that no position from `length`
   // on can see, nor one from `keep` <= length on (where a step of several batches may have to go back to),
   // and returns the copies to make first. All or nothing. Errors: out_of_memory (pool exhausted). The length
-  // is unchanged: commit() advances it once the batch has run; rewind() to the length gives the room back if
-  // it has not.
+  // is unchanged: commit() advances it once the batch has run, by n less those it leaves drafted; rewind() to
+  // the length gives the room back if it has not.
   std::vector<PageCopy> reserve(KvSequence& sequence, std::uint32_t n, std::uint32_t keep = ~0u);
-  void commit(KvSequence& sequence, std::uint32_t n) noexcept;
+  void commit(KvSequence& sequence, std::uint32_t n, std::uint32_t drafted = 0) noexcept;
   // A second sequence with the same past; pages are shared until one of them writes.
   KvSequence fork(const KvSequence& sequence);
   // Forgets positions from `length` on. False, and nothing happens, where a window has already dropped what

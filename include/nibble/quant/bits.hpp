@@ -1,8 +1,9 @@
 // Planes of bits: how block formats store numbers of fewer than eight bits, all of them in one pattern.
-// Used by the formats' split() and join().
+// Used by the formats' split() and join(), and by packing.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace nibble::inline v0 {
 
@@ -18,6 +19,7 @@ struct Plane {
   static constexpr int layers = 8 / bits;
   static constexpr int mask = (1 << bits) - 1;
   static constexpr int n_bytes = n / layers;
+  static constexpr bool has_quads = stride % 4 == 0 || (stride == 1 && bits == 1);
   static_assert(n % (stride * layers) == 0);
 
   // numbers[i] |= number i << shift
@@ -42,6 +44,18 @@ struct Plane {
           bytes[run + i] = static_cast<std::uint8_t>(bytes[run + i] | number << (bits * layer));
         }
       }
+    }
+  }
+
+  // Numbers i to i + 3, i a multiple of 4, as the lowest bits of a word's bytes.
+  static std::uint32_t quad(const std::uint8_t* bytes, int i) noexcept {
+    static_assert(has_quads);
+    if constexpr (stride % 4 == 0) {
+      std::uint32_t word;
+      std::memcpy(&word, bytes + i / (stride * layers) * stride + i % stride, sizeof word);
+      return word >> (bits * (i / stride % layers)) & (mask * 0x01010101u);
+    } else {  // four bits side by side: the product has each of them in a byte of its own
+      return (bytes[i / 8] >> i % 8 & 15u) * 0x00204081u & 0x01010101u;
     }
   }
 };

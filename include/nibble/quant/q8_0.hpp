@@ -21,15 +21,16 @@ struct Q8_0 {
     std::uint8_t q[32];
   };
   static_assert(sizeof(Block) == 34);
+  using Codes = Plane<32, 8, 32>;
 
   static void split(const Block& block, BlockParts& parts) noexcept {
     parts = {};
     parts.d = block.d;
-    for (int i = 0; i < 32; ++i) parts.code[i] = block.q[i];
+    Codes::split(block.q, parts.code);
   }
   static void join(const BlockParts& parts, Block& block) noexcept {
     block.d = parts.d;
-    for (int i = 0; i < 32; ++i) block.q[i] = parts.code[i];
+    Codes::join(parts.code, block.q);
   }
 
   static void decode(const Block& block, float* out) noexcept { decode_coded<Q8_0>(block, out); }

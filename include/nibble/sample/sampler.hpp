@@ -54,18 +54,20 @@ class NIBBLE_API Sampler {
     double weight;  // exp(logit - the highest logit): a probability, not yet divided by their sum
   };
   void apply_bias_and_penalties(std::span<const float> logits, std::span<const std::int32_t> history);
+  void keep_highest(std::size_t n);
   void truncate();
   std::int32_t draw();
 
   SamplerOptions options_;
   std::uint32_t vocab_size_;
   std::uint64_t random_[4];            // xoshiro256**
+  std::vector<float> logits_;          // (vocab_size), after bias and penalties
   std::vector<Candidate> candidates_;  // at most vocab_size, reused
   std::vector<std::uint32_t> counts_;  // (vocab_size), of tokens in the penalty window; zero between calls
 };
 
-// log(softmax(logits))[token], in double; NaN logits count as -infinity. Errors: invalid_argument (a token
-// outside the logits, or no logit above -infinity).
+// log(softmax(logits))[token], within 1e-6: terms in float, sums in double; NaN logits count as -infinity.
+// Errors: invalid_argument (a token outside the logits, or no logit above -infinity).
 NIBBLE_API double log_probability(std::span<const float> logits, std::int32_t token);
 
 }  // namespace nibble::inline v0

@@ -11,40 +11,36 @@
 namespace nibble::inline v0::cpu::avx512 {
 namespace {
 
-inline constexpr std::size_t token_tile = 60;  // whose activations stay in the second-level cache
-
 inline std::size_t matrix_bytes(const Format& format, std::size_t rows, std::size_t cols) {
-  return packed_bytes(packed_layout(format, lanes), rows, cols);
+  return packed_bytes(packed_layout(format, tile_rows), rows, cols);
 }
 
 inline void pack(const PackJob& job) {
   const Matrix& m = job.matrix;
-  const PackedLayout layout = packed_layout(*m.format, lanes);
+  const PackedLayout layout = packed_layout(*m.format, tile_rows);
   const std::size_t tile_bytes = packed_row_tile_bytes(layout, m.cols),
                     file_row = row_bytes(*m.format, m.cols);
-  for (std::size_t row = job.row_begin; row < job.row_end; row += lanes) {
-    pack_row_tile(*m.format, layout, m.bytes + row * file_row, std::min(lanes, job.row_end - row), m.cols,
-                  job.packed + row / lanes * tile_bytes);
+  for (std::size_t row = job.row_begin; row < job.row_end; row += tile_rows) {
+    pack_row_tile(*m.format, layout, m.bytes + row * file_row, std::min(tile_rows, job.row_end - row), m.cols,
+                  job.packed + row / tile_rows * tile_bytes);
   }
 }
 
 inline void decode_row(const Matrix& m, std::size_t row, float* out) {
-  const PackedLayout layout = packed_layout(*m.format, lanes);
-  decode_packed_row(*m.format, layout, m.bytes + row / lanes * packed_row_tile_bytes(layout, m.cols),
-                    row % lanes, m.cols, out);
+  const PackedLayout layout = packed_layout(*m.format, tile_rows);
+  decode_packed_row(*m.format, layout, m.bytes + row / tile_rows * packed_row_tile_bytes(layout, m.cols),
+                    row % tile_rows, m.cols, out);
 }
-
-inline std::size_t no_scratch(std::size_t) { return 0; }
 
 template <class F>
 constexpr MatmulKernel kernel = {.name = name,
-                                 .row_tile = lanes,
+                                 .row_tile = tile_rows,
                                  .token_tile = token_tile,
                                  .packed_bytes = matrix_bytes,
                                  .pack = pack,
                                  .decode_row = decode_row,
                                  .form = &int8_rows,
-                                 .scratch_bytes = no_scratch,
+                                 .scratch_bytes = scratch_bytes<F>,
                                  .run = run<F>};
 
 // The kernel for a format among those of a family: all that formats.hpp lists, so that a new one needs no

@@ -2,173 +2,303 @@
 // K. Instantiated for each family by matmul_<family>.cpp; equals kernels/reference with activations rounded
 // to int8.
 //
-// Tiling: two tiles of 16 rows meet five tokens, so that each broadcast of four activations serves two dot
-// products; 10 integer and 10 float sums stay in registers. Bound by the multipliers from five tokens on, by
-// memory at one.
+// Tiling: a row tile of 32 rows meets five tokens: each broadcast of four activations serves two dot
+// products, and ten integer and ten float sums stay in registers. Codes of 4 bits are decoded in registers
+// each time. Of the others, from six tokens on, 512 columns of the row tile at a time are decoded to bytes (a
+// panel, in the first-level cache) that all tokens of the job share. An output is the same chain either way:
+//
+//   over 128 columns: acc = fma(float(dot of a group), scale, acc), for mins acc = fma(min, float(-sum), acc)
+//   total = fma(acc, d of the activations, total)
+//
+// Bound by the multipliers from about eight tokens on, by memory below.
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
-#include "kernels/cpu/avx512/activations.hpp"
 #include "kernels/cpu/avx512/codes.hpp"
+#include "kernels/cpu/int8_rows.hpp"
 #include "kernels/cpu/table.hpp"
 #include "nibble/quant/packed.hpp"
 
 namespace nibble::inline v0::cpu::avx512 {
 namespace {
 
-inline constexpr std::size_t most_tokens = 5;
-inline constexpr std::size_t most_tiles = 2;
-inline constexpr std::size_t prefetch_ahead = 4096;  // bytes of the weight stream
-
-// One block's sections in each row tile, as the inner loop walks them.
-template <class F>
-struct BlockAt {
-  const std::byte *codes, *scales, *mins, *d, *m;
-};
+inline constexpr std::size_t most_tokens = 5;           // that share registers
+inline constexpr std::size_t token_tile = 65;           // that share a panel
+inline constexpr std::size_t panel_planes = 16;         // of 32 columns
+inline constexpr std::size_t prefetch_ahead = 5 << 10;  // bytes of the weight stream
+inline constexpr std::size_t group_planes = activation_group / plane_size;
 
 template <class F>
 constexpr PackedLayout layout_of() {
-  constexpr CodeLayout codes = F::codes;
   Format format{};
   format.block_size = F::block_size;
   format.block_bytes = sizeof(typename F::Block);
-  format.codes = codes;
-  return packed_layout(format, lanes);
+  format.codes = F::codes;
+  return packed_layout(format, tile_rows);
 }
 
-// Block `block` of the row tile at `tile`, which has n_blocks.
+// Groups of a plane, and their quads.
 template <class F>
-inline BlockAt<F> block_at(const std::byte* tile, std::size_t block, std::size_t n_blocks) {
-  constexpr PackedLayout l = layout_of<F>();
-  const std::size_t first = block / l.tile_blocks * l.tile_blocks, in_tile = block - first;
-  const std::size_t n = std::min<std::size_t>(l.tile_blocks, n_blocks - first);
-  const std::byte* at = tile + first * l.block_bytes();
-  return {at + in_tile * l.codes, at + n * l.codes + in_tile * l.scales,
-          at + n * (l.codes + l.scales) + in_tile * l.mins,
-          at + n * (l.codes + l.scales + l.mins) + in_tile * l.d,
-          at + n * (l.codes + l.scales + l.mins + l.d) + in_tile * l.m};
-}
+inline constexpr std::size_t plane_groups = plane_size / F::codes.group;
+template <class F>
+inline constexpr std::size_t group_quads = F::codes.group / 4;
 
-// A run of tokens and row tiles whose sums stay in registers.
-template <class F, std::size_t tokens, std::size_t tiles>
-struct Tile {
-  static constexpr CodeLayout codes = F::codes;
-  static constexpr std::size_t group_quads = codes.group / 4;
-  static constexpr int bias_bits = log2_of(Unsigned<F>::bias);
+// A plane (32 columns) of a row tile in the packed stream.
+template <class F>
+struct PackedPlane {
+  const std::byte *codes, *scales, *mins, *d, *m;
+  std::size_t group;  // in the block, of the plane's first
 
-  __m512 sum[tokens][tiles];
+  __m512i quad(std::size_t j, std::size_t v) const { return load_quad<F>(codes, j, v); }
+  __m512 scale(std::size_t g, std::size_t v) const {
+    const __m512 scale = load_d<F>(d, v);
+    if constexpr (F::codes.scale_bits == 0) return scale;
+    return _mm512_mul_ps(scale, scale_factor<F>(scales, group + g, v));
+  }
+  // What the negative sum of the activations is multiplied by.
+  __m512 min(std::size_t g, std::size_t v) const {
+    const __m512 min = load_halves(m, v);
+    if constexpr (F::codes.min_bits == 0) return _mm512_sub_ps(_mm512_setzero_ps(), min);
+    return _mm512_mul_ps(min, min_factor<F>(scales, mins, group + g, v));
+  }
+};
 
-  // Adds `n` quads from quad `first` on of the 32 elements at k: one group, or one plane of it.
-  [[gnu::always_inline]] inline void add_group(const BlockAt<F> (&at)[tiles], std::size_t plane,
-                                               std::size_t quad, std::size_t g, std::size_t k,
-                                               const ActivationRow (&a)[tokens]) {
-    __m512i dot[tokens][tiles];
-    for (std::size_t t = 0; t < tokens; ++t) {
-      __m512i start = _mm512_setzero_si512();
-      if constexpr (Unsigned<F>::bias != 0) {
-        std::int32_t minus = a[t].s[k / sum_group];
-        if constexpr (codes.group > sum_group) minus += a[t].s[k / sum_group + 1];
-        start = _mm512_slli_epi32(_mm512_set1_epi32(minus), bias_bits);
-      }
-      for (std::size_t r = 0; r < tiles; ++r) dot[t][r] = start;
-    }
-    constexpr std::size_t plane_bytes = codes.code_bits * 4 * lanes;
-#pragma GCC unroll 8
-    for (std::size_t q = 0; q < group_quads; ++q) {
-      __m512i w[tiles];
-      for (std::size_t r = 0; r < tiles; ++r)
-        w[r] = load_quad<F>(at[r].codes + plane * plane_bytes, static_cast<int>(quad + q));
-      for (std::size_t t = 0; t < tokens; ++t) {
-        const __m512i x = _mm512_set1_epi32(reinterpret_cast<const std::int32_t*>(a[t].q + k)[q]);
-        for (std::size_t r = 0; r < tiles; ++r) dot[t][r] = _mm512_dpbusd_epi32(dot[t][r], w[r], x);
-      }
-    }
-    for (std::size_t r = 0; r < tiles; ++r) {
-      __m512 scale = load_d<F>(at[r].d);
-      if constexpr (codes.scale_bits != 0) scale = _mm512_mul_ps(scale, scale_factor<F>(at[r].scales, g));
-      __m512 min = _mm512_setzero_ps();
-      if constexpr (codes.has_m)
-        min = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at[r].m)));
-      if constexpr (codes.min_bits != 0) min = _mm512_mul_ps(min, min_factor<F>(at[r].scales, at[r].mins, g));
-      for (std::size_t t = 0; t < tokens; ++t) {
-        const float d = a[t].d[k / activation_group];
-        sum[t][r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][r]), _mm512_mul_ps(scale, _mm512_set1_ps(d)),
-                                    sum[t][r]);
-        if constexpr (codes.has_m) {
-          std::int32_t minus = a[t].s[k / sum_group];
-          if constexpr (codes.group > sum_group) minus += a[t].s[k / sum_group + 1];
-          const __m512 s = _mm512_set1_ps(d * static_cast<float>(codes.min_bits != 0 ? minus : -minus));
-          sum[t][r] = _mm512_fmadd_ps(min, s, sum[t][r]);
-        }
-      }
-    }
+// The packed stream of a row tile.
+template <class F>
+struct PackedTile {
+  static constexpr std::size_t block_planes = F::block_size / plane_size;
+  const std::byte* bytes;
+  std::size_t n_blocks;
+
+  PackedPlane<F> plane(std::size_t p) const {
+    constexpr PackedLayout l = layout_of<F>();
+    const std::size_t block = p / block_planes, in_block = p % block_planes;
+    const std::size_t first = block / l.tile_blocks * l.tile_blocks, i = block - first;
+    const std::size_t n = std::min<std::size_t>(l.tile_blocks, n_blocks - first);
+    const std::byte* at = bytes + first * l.block_bytes();
+    const std::byte* scales = at + n * l.codes;
+    const std::byte* mins = scales + n * l.scales;
+    const std::byte* d = mins + n * l.mins;
+    const std::byte* m = d + n * l.d;
+    return {.codes = at + i * l.codes + in_block * (l.codes / block_planes),
+            .scales = scales + i * l.scales,
+            .mins = mins + i * l.mins,
+            .d = d + i * l.d,
+            .m = m + i * l.m,
+            .group = in_block * plane_groups<F>};
   }
 
-  [[gnu::always_inline]] inline void run(const std::byte* tile, std::size_t tile_bytes, std::size_t cols,
-                                         const ActivationRow (&a)[tokens]) {
-    for (std::size_t t = 0; t < tokens; ++t)
-      for (std::size_t r = 0; r < tiles; ++r) sum[t][r] = _mm512_setzero_ps();
-    constexpr std::size_t groups = F::block_size / codes.group;
-    const std::size_t n_blocks = cols / F::block_size;
-    for (std::size_t block = 0; block < n_blocks; ++block) {
-      BlockAt<F> at[tiles];
-      for (std::size_t r = 0; r < tiles; ++r) at[r] = block_at<F>(tile + r * tile_bytes, block, n_blocks);
-      if constexpr (tokens == 1) {
-        constexpr std::size_t bytes = layout_of<F>().block_bytes();
-        for (std::size_t i = 0; i < bytes; i += 64)
-          _mm_prefetch(at[0].codes + prefetch_ahead + i, _MM_HINT_T0);
-      }
-      for (std::size_t g = 0; g < groups; ++g) {
-        const std::size_t element = g * codes.group;
-        add_group(at, element / plane_size, element % plane_size / 4, g, block * F::block_size + element, a);
+  // Asks for what lies prefetch_ahead of a plane.
+  void prefetch(std::size_t p) const {
+    constexpr std::size_t plane_bytes = layout_of<F>().block_bytes() / block_planes;
+    for (std::size_t i = 0; i < plane_bytes; i += 64)
+      _mm_prefetch(bytes + p * plane_bytes + prefetch_ahead + i, _MM_HINT_T0);
+  }
+};
+
+// A plane decoded.
+template <class F>
+struct alignas(64) DecodedPlane {
+  std::byte codes[plane_quads][vectors][64];
+  float scales[plane_groups<F>][vectors][lanes];
+  float mins[plane_groups<F>][vectors][lanes];
+
+  __m512i quad(std::size_t j, std::size_t v) const { return _mm512_load_si512(codes[j][v]); }
+  __m512 scale(std::size_t g, std::size_t v) const { return _mm512_load_ps(scales[g][v]); }
+  __m512 min(std::size_t g, std::size_t v) const { return _mm512_load_ps(mins[g][v]); }
+
+  void decode(const PackedPlane<F>& from) {
+    for (std::size_t v = 0; v < vectors; ++v) {
+      for (std::size_t j = 0; j < plane_quads; ++j) _mm512_store_si512(codes[j][v], from.quad(j, v));
+      for (std::size_t g = 0; g < plane_groups<F>; ++g) {
+        _mm512_store_ps(scales[g][v], from.scale(g, v));
+        if constexpr (F::codes.has_m) _mm512_store_ps(mins[g][v], from.min(g, v));
       }
     }
   }
 };
 
-template <class F, std::size_t tokens, std::size_t tiles>
-[[gnu::noinline]] void run_tile(const MatmulJob& job, std::size_t row, std::size_t token,
-                                std::size_t tile_bytes, const ActivationLayout& form) {
-  ActivationRow a[tokens];
-  for (std::size_t t = 0; t < tokens; ++t)
-    a[t] = activation_row(job.activations + (token + t) * form.bytes, form);
-  Tile<F, tokens, tiles> tile;
-  tile.run(job.matrix.bytes + row / lanes * tile_bytes, tile_bytes, job.matrix.cols, a);
+// Decoded planes in a row.
+template <class F>
+struct Panel {
+  DecodedPlane<F> planes[panel_planes];
+  const DecodedPlane<F>& plane(std::size_t p) const { return planes[p]; }
+  void prefetch(std::size_t) const {}
+};
+
+template <class F>
+struct Scratch {
+  Panel<F> panel;
+  alignas(64) float totals[token_tile][tile_rows];
+};
+
+// The exact negative sum of a group's activations, in every lane; k is the group's first column in `a`.
+template <class F>
+inline __m512i minus_sum(const Int8Group& a, std::size_t k) {
+  return _mm512_set1_epi32(F::codes.group == 16 ? a.minus16[k / 16] : a.minus32[k / 32]);
+}
+
+// Adds one group of a plane to each token's acc; k is its first column in `a`.
+template <class F, std::size_t tokens, class Plane>
+[[gnu::always_inline]] inline void add_group(const Plane& plane, std::size_t g,
+                                             const Int8Group* const (&a)[tokens], std::size_t k,
+                                             __m512 (&acc)[tokens][vectors]) {
+  constexpr int bias = Unsigned<F>::bias;
+  __m512i dot[tokens][vectors];
   for (std::size_t t = 0; t < tokens; ++t) {
-    for (std::size_t r = 0; r < tiles; ++r) {
-      const std::size_t first = row + r * lanes, n = std::min(lanes, job.row_end - first);
-      const auto mask = static_cast<__mmask16>((1u << n) - 1);
-      _mm512_mask_storeu_ps(job.out + (token + t) * job.out_stride + first, mask, tile.sum[t][r]);
+    __m512i start = _mm512_setzero_si512();
+    if constexpr (bias != 0) start = _mm512_slli_epi32(minus_sum<F>(*a[t], k), log2_of(bias));
+    for (std::size_t v = 0; v < vectors; ++v) dot[t][v] = start;
+  }
+#pragma GCC unroll 8
+  for (std::size_t q = 0; q < group_quads<F>; ++q) {
+    __m512i w[vectors];
+    for (std::size_t v = 0; v < vectors; ++v) w[v] = plane.quad(g * group_quads<F> + q, v);
+    for (std::size_t t = 0; t < tokens; ++t) {
+      std::int32_t four;
+      std::memcpy(&four, a[t]->q + k + 4 * q, sizeof four);
+      for (std::size_t v = 0; v < vectors; ++v)
+        dot[t][v] = _mm512_dpbusd_epi32(dot[t][v], w[v], _mm512_set1_epi32(four));
+    }
+  }
+  for (std::size_t v = 0; v < vectors; ++v) {
+    const __m512 scale = plane.scale(g, v);
+    for (std::size_t t = 0; t < tokens; ++t)
+      acc[t][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][v]), scale, acc[t][v]);
+    if constexpr (F::codes.has_m) {
+      const __m512 min = plane.min(g, v);
+      for (std::size_t t = 0; t < tokens; ++t)
+        acc[t][v] = _mm512_fmadd_ps(min, _mm512_cvtepi32_ps(minus_sum<F>(*a[t], k)), acc[t][v]);
     }
   }
 }
 
-template <class F, std::size_t tiles>
-void run_tokens(const MatmulJob& job, std::size_t row, std::size_t tile_bytes, const ActivationLayout& form) {
-  std::size_t t = 0;
-  for (; t + most_tokens <= job.n_tokens; t += most_tokens)
-    run_tile<F, most_tokens, tiles>(job, row, t, tile_bytes, form);
-  switch (job.n_tokens - t) {
-    case 4: return run_tile<F, 4, tiles>(job, row, t, tile_bytes, form);
-    case 3: return run_tile<F, 3, tiles>(job, row, t, tile_bytes, form);
-    case 2: return run_tile<F, 2, tiles>(job, row, t, tile_bytes, form);
-    case 1: return run_tile<F, 1, tiles>(job, row, t, tile_bytes, form);
-    default: return;
+// Adds n planes from plane p on, which are the columns of an activation group, to totals (tokens, tile_rows).
+template <class F, std::size_t tokens, class Planes>
+[[gnu::always_inline]] inline void add_planes(const Planes& planes, std::size_t p, std::size_t n,
+                                              const Int8Group* const (&a)[tokens],
+                                              float (*totals)[tile_rows]) {
+  __m512 acc[tokens][vectors];
+  for (auto& of_token : acc)
+    for (__m512& x : of_token) x = _mm512_setzero_ps();
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < n; ++i) {
+    planes.prefetch(p + i);
+    const auto& plane = planes.plane(p + i);
+#pragma GCC unroll 2
+    for (std::size_t g = 0; g < plane_groups<F>; ++g)
+      add_group<F>(plane, g, a, i * plane_size + g * F::codes.group, acc);
   }
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t v = 0; v < vectors; ++v) {
+      float* total = totals[t] + v * lanes;
+      _mm512_store_ps(total, _mm512_fmadd_ps(acc[t][v], _mm512_set1_ps(a[t]->d), _mm512_load_ps(total)));
+    }
+  }
+}
+
+// Adds planes [0, n) of `planes` to totals; `rows` are the groups of activations of the first.
+template <class F, std::size_t tokens, class Planes>
+[[gnu::always_inline]] inline void add_all(const Planes& planes, std::size_t n,
+                                           const Int8Group* (&rows)[tokens], float (*totals)[tile_rows]) {
+  std::size_t p = 0;
+  for (; p + group_planes <= n; p += group_planes) {
+    add_planes<F>(planes, p, group_planes, rows, totals);
+    for (const Int8Group*& row : rows) ++row;
+  }
+  if (p < n) add_planes<F>(planes, p, n - p, rows, totals);
+}
+
+// Calls work(token, std::integral_constant<n>) for runs of n tokens, most_tokens at a time.
+template <std::size_t n = most_tokens, class Work>
+[[gnu::always_inline]] inline void for_tokens(std::size_t token, std::size_t end, const Work& work) {
+  for (; token + n <= end; token += n) work(token, std::integral_constant<std::size_t, n>());
+  if constexpr (n > 1) {
+    if (token < end) for_tokens<n - 1>(token, end, work);
+  }
+}
+
+// The activations of tokens from `token` on, from column k on.
+template <std::size_t tokens>
+inline void find_rows(const MatmulJob& job, std::size_t token, std::size_t k,
+                      const Int8Group* (&rows)[tokens]) {
+  const std::size_t bytes = int8_row_bytes(job.matrix.cols);
+  for (std::size_t t = 0; t < tokens; ++t)
+    rows[t] =
+        reinterpret_cast<const Int8Group*>(job.activations + (token + t) * bytes) + k / activation_group;
+}
+
+inline void write_out(const MatmulJob& job, std::size_t row, std::size_t token, std::size_t tokens,
+                      const float (*totals)[tile_rows]) {
+  for (std::size_t v = 0; v < vectors; ++v) {
+    const std::size_t first = row + v * lanes;
+    if (first >= job.row_end) return;
+    const auto mask = static_cast<__mmask16>((1u << std::min(lanes, job.row_end - first)) - 1);
+    for (std::size_t t = 0; t < tokens; ++t) {
+      _mm512_mask_storeu_ps(job.out + (token + t) * job.out_stride + first, mask,
+                            _mm512_load_ps(totals[t] + v * lanes));
+    }
+  }
+}
+
+template <class F, std::size_t tokens>
+[[gnu::noinline]] void run_packed(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row,
+                                  std::size_t token) {
+  const Int8Group* a[tokens];
+  find_rows(job, token, 0, a);
+  alignas(64) float totals[tokens][tile_rows] = {};
+  add_all<F>(tile, job.matrix.cols / plane_size, a, totals);
+  write_out(job, row, token, tokens, totals);
+}
+
+template <class F, std::size_t tokens>
+[[gnu::noinline]] void run_panel(const MatmulJob& job, const Panel<F>& panel, std::size_t n_planes,
+                                 std::size_t k, std::size_t token, float (*totals)[tile_rows]) {
+  const Int8Group* a[tokens];
+  find_rows(job, token, k, a);
+  add_all<F>(panel, n_planes, a, totals);
+}
+
+template <class F>
+void run_panels(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row, std::size_t token,
+                std::size_t tokens) {
+  auto& scratch = *reinterpret_cast<Scratch<F>*>(job.scratch);
+  const std::size_t n_planes = job.matrix.cols / plane_size;
+  std::memset(scratch.totals, 0, tokens * sizeof scratch.totals[0]);
+  for (std::size_t first = 0; first < n_planes; first += panel_planes) {
+    const std::size_t n = std::min(panel_planes, n_planes - first);
+    for (std::size_t p = 0; p < n; ++p) {
+      tile.prefetch(first + p);
+      scratch.panel.planes[p].decode(tile.plane(first + p));
+    }
+    for_tokens(0, tokens, [&](std::size_t t, auto run) {
+      run_panel<F, run()>(job, scratch.panel, n, first * plane_size, token + t, scratch.totals + t);
+    });
+  }
+  write_out(job, row, token, tokens, scratch.totals);
 }
 
 template <class F>
 void run(const MatmulJob& job) {
+  const bool in_registers = F::family == Family::codes4 || job.n_tokens <= most_tokens;
   const std::size_t tile_bytes = packed_row_tile_bytes(layout_of<F>(), job.matrix.cols);
-  const ActivationLayout form = activation_layout(job.matrix.cols);
-  std::size_t row = job.row_begin;
-  // A single token reads one stream at a time: two fall to half of the memory's speed.
-  if (job.n_tokens > 1) {
-    for (; row + lanes < job.row_end; row += most_tiles * lanes)
-      run_tokens<F, most_tiles>(job, row, tile_bytes, form);
+  for (std::size_t row = job.row_begin; row < job.row_end; row += tile_rows) {
+    const PackedTile<F> tile = {job.matrix.bytes + row / tile_rows * tile_bytes,
+                                job.matrix.cols / F::block_size};
+    if (in_registers) {
+      for_tokens(0, job.n_tokens, [&](std::size_t t, auto run) { run_packed<F, run()>(job, tile, row, t); });
+    } else {
+      for (std::size_t token = 0; token < job.n_tokens; token += token_tile)
+        run_panels(job, tile, row, token, std::min(token_tile, job.n_tokens - token));
+    }
   }
-  for (; row < job.row_end; row += lanes) run_tokens<F, 1>(job, row, tile_bytes, form);
+}
+
+template <class F>
+std::size_t scratch_bytes(std::size_t) {
+  return sizeof(Scratch<F>);
 }
 
 }  // namespace

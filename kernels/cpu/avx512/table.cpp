@@ -12,13 +12,13 @@ const MatmulKernel* matmul(const Format& format, std::size_t, std::size_t) {
     case Family::codes4_high: return codes4_high_kernel(format);
     case Family::codes2: return codes2_kernel(format);
     case Family::codes8: return codes8_kernel(format);
-    default: return nullptr;
+    default: return float_kernel(format);
   }
 }
 
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = {.tier = "avx512", .matmul = matmul, .attend = &attend_kernel, .floats = nullptr};
+const KernelTable table = {.tier = "avx512", .matmul = matmul, .attend = &attend_kernel, .floats = &floats};
 
 }  // namespace nibble::inline v0::cpu::avx512

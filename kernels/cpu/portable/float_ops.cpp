@@ -1,4 +1,4 @@
-// Norm, rotary embedding, gate and addition in plain loops.
+// Norm, rotary embedding, gate, addition and soft-cap in plain loops.
 // The references they equal are kernels/reference; bound by memory but for the exponentials of gate.
 #include <cmath>
 #include <numbers>
@@ -55,8 +55,15 @@ void add(const float* a, const float* b, float* out, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
 }
 
+void finish(float* x, const float* bias, std::size_t n, float scale, float softcap) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float value = (bias == nullptr ? x[i] : x[i] + bias[i]) * scale;
+    x[i] = softcap == 0 ? value : softcap * std::tanh(value / softcap);
+  }
+}
+
 }  // namespace
 
-const FloatKernels float_kernels = {norm, rope, gate, add};
+const FloatKernels float_kernels = {norm, rope, gate, add, finish};
 
 }  // namespace nibble::inline v0::cpu::portable
