@@ -1,7 +1,8 @@
-// Integer dot products at their largest: the highest and lowest codes of every format against activations of
-// ±127, where sums in too few bits would saturate or wrap.
+// Integer dot products of every tier: exact where codes and activations are at their largest and sums in too
+// few bits would saturate; and the same bits from tiers that share a name.
 #include "kernels/backends.hpp"
 #include "kernels/cpu/dispatch.hpp"
+#include "nibble/core/aligned_bytes.hpp"
 #include "nibble/quant/formats.hpp"
 #include "support/catch.hpp"
 #include "tests/kernels/toy_plan.hpp"
@@ -100,6 +101,24 @@ TEST_CASE("the largest codes meet the largest activations without a sum that sat
         INFO(kernel.name << ' ' << format.name << ' ' << step);
         CHECK(error <= 1e-6f * largest);
       }
+    }
+  }
+}
+
+TEST_CASE("tiers of one name give the same bits") {
+  const std::vector<float> in = random_floats(tokens * cols, 1);
+  for (const cpu::Tier& tier : cpu::tiers()) {
+    const cpu::KernelTable& first = cpu::find_tier(tier.table->tier);
+    if (&first == tier.table || !cpu::runs_here(tier)) continue;
+    for (const Format& format : formats()) {
+      if (format.codes.group == 0) continue;
+      const std::vector<float> values = random_floats(rows * cols, 2);
+      std::vector<std::byte> weights(rows * row_bytes(format, cols));
+      format.encode(values.data(), weights.data(), values.size(), nullptr);
+      const cpu::MatmulKernel &a = cpu::Kernels(first).matmul(format, rows, cols),
+                              &b = cpu::Kernels(*tier.table).matmul(format, rows, cols);
+      INFO(a.name << ' ' << b.name << ' ' << format.name);
+      CHECK(same_bits(multiply(a, format, weights, in, 8), multiply(b, format, weights, in, tokens)));
     }
   }
 }
