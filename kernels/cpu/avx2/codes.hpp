@@ -56,12 +56,15 @@ inline __m256i load(const std::byte* bytes) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
 }
 
-inline __m256i shift_right(__m256i x, int bits) { return bits == 0 ? x : _mm256_srli_epi16(x, bits); }
-
-// Field `field` (of `bits` bits) of every byte.
-template <int bits>
+// Field `field` (of `bits` bits) of every byte, moved to bit `place`.
+template <int bits, int place = 0>
 inline __m256i field_of(const std::byte* vector, int field) {
-  return _mm256_and_si256(shift_right(load(vector), bits * field), _mm256_set1_epi8((1 << bits) - 1));
+  const __m256i x = load(vector);
+  const int right = bits * field - place;
+  const __m256i moved = right > 0   ? _mm256_srli_epi16(x, right)
+                        : right < 0 ? _mm256_slli_epi16(x, -right)
+                                    : x;
+  return _mm256_and_si256(moved, _mm256_set1_epi8(((1 << bits) - 1) << place));
 }
 
 // A table's bytes, for both 128-bit parts.
@@ -83,15 +86,13 @@ inline __m256i load_quad(const std::byte* planes, int j) {
   } else if constexpr (bits == 2 || bits == 3) {
     const __m256i low = field_of<2>(planes + j % 2 * vector, j / 2);
     if constexpr (bits == 2) return low;
-    return _mm256_or_si256(low, _mm256_slli_epi16(field_of<1>(planes + 2 * vector, j), 2));
+    return _mm256_or_si256(low, field_of<1, 2>(planes + 2 * vector, j));
   } else {
     const __m256i low = field_of<4>(planes + j % 4 * vector, j / 4);
     if constexpr (HasLevels<F>) return _mm256_shuffle_epi8(level_table<F, Dots>(), low);
-    if constexpr (bits == 5) {
-      return _mm256_or_si256(low, _mm256_slli_epi16(field_of<1>(planes + 4 * vector, j), 4));
-    } else if constexpr (bits == 6) {
-      return _mm256_or_si256(low, _mm256_slli_epi16(field_of<2>(planes + (4 + j % 2) * vector, j / 2), 4));
-    }
+    if constexpr (bits == 5) return _mm256_or_si256(low, field_of<1, 4>(planes + 4 * vector, j));
+    if constexpr (bits == 6)
+      return _mm256_or_si256(low, field_of<2, 4>(planes + (4 + j % 2) * vector, j / 2));
     return low;
   }
 }

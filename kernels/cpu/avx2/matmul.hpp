@@ -65,6 +65,7 @@ template <class F, class Dots, class Rows, std::size_t tokens>
         }
       }
     }
+    asm("" ::: "memory");  // or the sums are loaded before the loop, and crowd the others out of registers
     for (std::size_t t = 0; t < tokens; ++t) {
       for (std::size_t half = 0; half < halves; ++half) {
         float* sum = sums[t] + half * lanes;

@@ -1,4 +1,4 @@
-// A panel: 256 elements of a row tile unpacked to bytes and floats, once for all tokens of a job.
+// A panel: 512 elements of a row tile unpacked to bytes and floats, once for all tokens of a job.
 // Read by matmul.hpp in the same way as the packed row tile itself.
 #pragma once
 
@@ -7,7 +7,7 @@
 namespace nibble::inline v0::cpu::avx2 {
 namespace {
 
-inline constexpr std::size_t panel_cols = 256;  // a multiple of activation_group and of every block size
+inline constexpr std::size_t panel_cols = 512;  // a multiple of activation_group and of every block size
 
 struct alignas(64) Panel {
   std::byte quads[panel_cols / 4][halves][vector_bytes];
