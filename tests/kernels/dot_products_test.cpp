@@ -108,8 +108,9 @@ TEST_CASE("the largest codes meet the largest activations without a sum that sat
 TEST_CASE("tiers of one name give the same bits") {
   const std::vector<float> in = random_floats(tokens * cols, 1);
   for (const cpu::Tier& tier : cpu::tiers()) {
+    if (!cpu::runs_here(tier)) continue;
     const cpu::KernelTable& first = cpu::find_tier(tier.table->tier);
-    if (&first == tier.table || !cpu::runs_here(tier)) continue;
+    if (&first == tier.table) continue;
     for (const Format& format : formats()) {
       if (format.codes.group == 0) continue;
       const std::vector<float> values = random_floats(rows * cols, 2);

@@ -154,7 +154,7 @@ struct PackedPlane {
   // What the negative sum of the activations is multiplied by.
   [[gnu::always_inline]] inline __m256 min(std::size_t g, std::size_t half) const {
     const __m256 min = load_halves(m + half * 2 * lanes);
-    if constexpr (codes.min_bits == 0) return _mm256_sub_ps(_mm256_setzero_ps(), min);
+    if constexpr (codes.min_bits == 0) return _mm256_sub_ps(_mm256_setzero_ps(), min);  // min(g) is +m
     constexpr bool with_scales = codes.scale_bits + codes.min_bits <= 8;
     const std::byte* bytes = (with_scales ? scales : mins) + g * row_tile + half * lanes;
     __m256i factor = _mm256_cvtepu8_epi32(load_8(bytes));
