@@ -19,7 +19,7 @@ inline constexpr std::size_t token_tile = 96;  // whose activations stay in the 
 
 // Tokens that do not pay for a panel: fewer where codes are put together from two planes.
 template <class F>
-constexpr std::size_t most_direct = std::has_single_bit(F::codes.code_bits) ? 11 : 5;
+constexpr std::size_t most_direct = std::has_single_bit(F::codes.code_bits) ? 11 : 3;
 
 // Of one thread: a job's tokens, up to token_tile, and one row tile.
 struct Scratch {
