@@ -1,10 +1,10 @@
 // Activations as every tier's integer matmul reads them: int8 with a float scale per group, and exact sums.
 // Between float rows and the matmuls of coded formats; compiled into each tier with its own flags.
 //
-// A row is groups of 128 columns, each with all that a kernel needs of it side by side; the last may be
-// shorter, the rest of it being zero. x = d q, d = max |x| / 127 over the group, q rounded to nearest even.
-// minus16 and minus32 are the negative sums of q over 16 and 32 elements: what a dot product begins with,
-// times the bias of unsigned codes. The number of columns is a multiple of 32.
+// A row is groups of 128 columns, each with all that a kernel needs of it side by side and nothing else,
+// since these bytes are read again for every row tile; the last group may be shorter, the rest of it being
+// zero. x = d q, d = max |x| / 127 over the group, q rounded to nearest even. The negative sums of q are what
+// a dot product begins with, times the bias of unsigned codes. The number of columns is a multiple of 32.
 #pragma once
 
 #include <algorithm>
@@ -19,17 +19,23 @@ namespace {
 
 inline constexpr std::size_t activation_group = 128;
 
-struct alignas(64) Int8Group {
+struct Int8Group {
   std::int8_t q[activation_group];
   float d;
-  std::int32_t minus32[activation_group / 32];
-  std::int32_t minus16[activation_group / 16];
+  std::int32_t minus32[activation_group / 32];    // negative sums of 32 q
+  std::int32_t minus_low[activation_group / 32];  // of the first 16 of them
 };
+
+// The negative sum of the i-th 16 q.
+inline std::int32_t minus16(const Int8Group& group, std::size_t i) {
+  const std::int32_t low = group.minus_low[i / 2];
+  return i % 2 == 0 ? low : group.minus32[i / 2] - low;
+}
 
 // Bytes of a row: an odd number of lines, so that the rows of a tile spread over all sets of a cache.
 inline std::size_t int8_row_bytes(std::size_t cols) {
-  const std::size_t bytes = (cols + activation_group - 1) / activation_group * sizeof(Int8Group);
-  return bytes / 64 % 2 == 0 ? bytes + 64 : bytes;
+  const std::size_t groups = (cols + activation_group - 1) / activation_group;
+  return ((groups * sizeof(Int8Group) + 63) / 64 | 1) * 64;
 }
 
 // ActivationForm::convert. Plain loops that compilers turn into vectors: magnitudes are compared as integers,
@@ -55,7 +61,7 @@ inline void quantise_row(const float* in, std::size_t cols, std::byte* out) {
         group->q[i] = static_cast<std::int8_t>(value);
         sum += value;
       }
-      group->minus16[k / 16] = -sum;
+      if (k % 32 == 0) group->minus_low[k / 32] = -sum;
       group->minus32[k / 32] -= sum;
     }
   }

@@ -5,11 +5,20 @@
 #include <algorithm>
 
 #include "kernels/cpu/attend.hpp"
+#include "nibble/core/aligned_bytes.hpp"
 #include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cpu {
 
 namespace {
+
+// Floats from one row of a buffer to the next: an odd number of lines, since rows a power of two apart would
+// share a few sets of every cache.
+std::uint64_t row_stride(std::uint64_t width) {
+  constexpr std::uint64_t line = line_bytes / sizeof(float);
+  const std::uint64_t lines = (width + line - 1) / line;
+  return (lines | 1) * line;
+}
 
 class Layouter {
  public:
@@ -108,7 +117,9 @@ class Layouter {
     for (const Extent& extent : plan_.buffers) {
       const bool logits = &extent == &plan_.buffers[plan_.logits.buffer];
       const std::uint64_t rows = extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
-      const std::uint64_t bytes = logits ? 0 : multiply_bytes(rows, extent.width * sizeof(float));
+      const std::uint64_t stride = logits ? extent.width : row_stride(extent.width);
+      const std::uint64_t bytes = logits ? 0 : multiply_bytes(rows, stride * sizeof(float));
+      out_.strides.push_back(stride);
       out_.buffers.push_back({.bytes = bytes, .first = at(extent.first_step), .last = at(extent.last_step)});
     }
     take(place(out_.buffers));

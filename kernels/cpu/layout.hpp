@@ -32,7 +32,8 @@ struct WeightPlace {
 struct Layout {
   std::vector<WeightPlace> weights;  // by WeightId
   std::vector<Phase> phases;
-  std::vector<Lifetime> buffers;  // by the plan's buffers; offsets in the block of activations
+  std::vector<Lifetime> buffers;       // by the plan's buffers; offsets in the block of activations
+  std::vector<std::uint64_t> strides;  // by the plan\'s buffers: floats from row to row
   std::vector<std::uint64_t>
       angles;                   // by the plan's rope tables: (max_tokens, 2, pairs) floats, cos then sin
   std::uint64_t converted = 0;  // rows of one matmul's input, in its activation form

@@ -28,7 +28,7 @@ std::size_t Pass::n_rows(Rows rows) const {
   return rows == Rows::tokens ? batch_.tokens.size() : batch_.outputs.size();
 }
 
-std::size_t Pass::stride(const Slot& slot) const { return p_.plan->buffers[slot.buffer].width; }
+std::size_t Pass::stride(const Slot& slot) const { return p_.layout.strides[slot.buffer]; }
 
 float* Pass::row(const Slot& slot, std::size_t i) const {
   float* buffer =

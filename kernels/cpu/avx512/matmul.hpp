@@ -90,11 +90,33 @@ struct PackedTile {
             .group = in_block * plane_groups<F>};
   }
 
-  // Asks for what lies prefetch_ahead of a plane.
-  void prefetch(std::size_t p) const {
-    constexpr std::size_t plane_bytes = layout_of<F>().block_bytes() / block_planes;
-    for (std::size_t i = 0; i < plane_bytes; i += 64)
-      _mm_prefetch(bytes + p * plane_bytes + prefetch_ahead + i, _MM_HINT_T0);
+  static constexpr std::size_t plane_bytes = layout_of<F>().block_bytes() / block_planes;
+};
+
+// What is asked for of the stream to come. While few tokens walk along it: all that lies prefetch_ahead.
+template <class F>
+struct NextOfFew {
+  const std::byte* bytes;
+
+  void ask(std::size_t p) const {
+    constexpr std::size_t plane = PackedTile<F>::plane_bytes;
+    for (std::size_t i = 0; i < plane; i += 64)
+      _mm_prefetch(bytes + p * plane + prefetch_ahead + i, _MM_HINT_T0);
+  }
+  void ask_group(std::size_t) const {}
+};
+
+// While many tokens, run after run, are on a stretch of planes: lines [first, last) of each four planes of
+// the stretch after it, another share in each run.
+template <class F>
+struct NextOfMany {
+  const std::byte* bytes;
+  std::size_t first, last;
+
+  void ask(std::size_t) const {}
+  void ask_group(std::size_t p) const {
+    for (std::size_t line = first; line < last; ++line)
+      _mm_prefetch(bytes + p * PackedTile<F>::plane_bytes + 64 * line, _MM_HINT_T1);
   }
 };
 
@@ -125,7 +147,6 @@ template <class F>
 struct Panel {
   DecodedPlane<F> planes[panel_planes];
   const DecodedPlane<F>& plane(std::size_t p) const { return planes[p]; }
-  void prefetch(std::size_t) const {}
 };
 
 template <class F>
@@ -137,7 +158,10 @@ struct Scratch {
 // The exact negative sum of a group's activations, in every lane; k is the group's first column in `a`.
 template <class F>
 inline __m512i minus_sum(const Int8Group& a, std::size_t k) {
-  return _mm512_set1_epi32(F::codes.group == 16 ? a.minus16[k / 16] : a.minus32[k / 32]);
+  const __m512i minus32 = _mm512_set1_epi32(a.minus32[k / 32]);
+  if constexpr (F::codes.group == 32) return minus32;
+  const __m512i low = _mm512_set1_epi32(a.minus_low[k / 32]);
+  return k % 32 == 0 ? low : _mm512_sub_epi32(minus32, low);
 }
 
 // Adds one group of a plane to each token's acc; k is its first column in `a`.
@@ -176,16 +200,17 @@ template <class F, std::size_t tokens, class Plane>
 }
 
 // Adds n planes from plane p on, which are the columns of an activation group, to totals (tokens, tile_rows).
-template <class F, std::size_t tokens, class Planes>
+template <class F, std::size_t tokens, class Planes, class Next>
 [[gnu::always_inline]] inline void add_planes(const Planes& planes, std::size_t p, std::size_t n,
-                                              const Int8Group* const (&a)[tokens],
+                                              const Int8Group* const (&a)[tokens], const Next& next,
                                               float (*totals)[tile_rows]) {
+  next.ask_group(p);
   __m512 acc[tokens][vectors];
   for (auto& of_token : acc)
     for (__m512& x : of_token) x = _mm512_setzero_ps();
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < n; ++i) {
-    planes.prefetch(p + i);
+    next.ask(p + i);
     const auto& plane = planes.plane(p + i);
 #pragma GCC unroll 2
     for (std::size_t g = 0; g < plane_groups<F>; ++g)
@@ -199,16 +224,28 @@ template <class F, std::size_t tokens, class Planes>
   }
 }
 
-// Adds planes [0, n) of `planes` to totals; `rows` are the groups of activations of the first.
-template <class F, std::size_t tokens, class Planes>
-[[gnu::always_inline]] inline void add_all(const Planes& planes, std::size_t n,
-                                           const Int8Group* (&rows)[tokens], float (*totals)[tile_rows]) {
-  std::size_t p = 0;
-  for (; p + group_planes <= n; p += group_planes) {
-    add_planes<F>(planes, p, group_planes, rows, totals);
-    for (const Int8Group*& row : rows) ++row;
+// Columns [32 begin, 32 end) of a row tile, and the tokens from `token` on that meet them.
+struct Stretch {
+  std::size_t begin, end;  // planes
+  std::size_t token;
+};
+
+// Adds a stretch to totals; its planes are `planes` from `first` on.
+template <class F, std::size_t tokens, class Planes, class Next>
+[[gnu::noinline]] void add_stretch(const MatmulJob& job, const Planes& planes, std::size_t first,
+                                   const Stretch& stretch, const Next& next, float (*totals)[tile_rows]) {
+  const std::size_t row_bytes = int8_row_bytes(job.matrix.cols);
+  const std::byte* row = job.activations + stretch.token * row_bytes;
+  const Int8Group* a[tokens];
+  for (std::size_t t = 0; t < tokens; ++t, row += row_bytes)
+    a[t] = reinterpret_cast<const Int8Group*>(row) + stretch.begin / group_planes;
+  const std::size_t last = first + (stretch.end - stretch.begin);
+  std::size_t p = first;
+  for (; p + group_planes <= last; p += group_planes) {
+    add_planes<F>(planes, p, group_planes, a, next, totals);
+    for (const Int8Group*& group : a) ++group;
   }
-  if (p < n) add_planes<F>(planes, p, n - p, rows, totals);
+  if (p < last) add_planes<F>(planes, p, last - p, a, next, totals);
 }
 
 // Calls work(token, std::integral_constant<n>) for runs of n tokens, most_tokens at a time.
@@ -218,16 +255,6 @@ template <std::size_t n = most_tokens, class Work>
   if constexpr (n > 1) {
     if (token < end) for_tokens<n - 1>(token, end, work);
   }
-}
-
-// The activations of tokens from `token` on, from column k on.
-template <std::size_t tokens>
-inline void find_rows(const MatmulJob& job, std::size_t token, std::size_t k,
-                      const Int8Group* (&rows)[tokens]) {
-  const std::size_t bytes = int8_row_bytes(job.matrix.cols);
-  for (std::size_t t = 0; t < tokens; ++t)
-    rows[t] =
-        reinterpret_cast<const Int8Group*>(job.activations + (token + t) * bytes) + k / activation_group;
 }
 
 inline void write_out(const MatmulJob& job, std::size_t row, std::size_t token, std::size_t tokens,
@@ -243,38 +270,40 @@ inline void write_out(const MatmulJob& job, std::size_t row, std::size_t token, 
   }
 }
 
+// A row tile for at most most_tokens tokens: one walk along the stream.
 template <class F, std::size_t tokens>
-[[gnu::noinline]] void run_packed(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row,
-                                  std::size_t token) {
-  const Int8Group* a[tokens];
-  find_rows(job, token, 0, a);
+void run_few(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row) {
   alignas(64) float totals[tokens][tile_rows] = {};
-  add_all<F>(tile, job.matrix.cols / plane_size, a, totals);
-  write_out(job, row, token, tokens, totals);
+  const Stretch stretch = {0, job.matrix.cols / plane_size, 0};
+  add_stretch<F, tokens>(job, tile, 0, stretch, NextOfFew<F>{tile.bytes}, totals);
+  write_out(job, row, 0, tokens, totals);
 }
 
-template <class F, std::size_t tokens>
-[[gnu::noinline]] void run_panel(const MatmulJob& job, const Panel<F>& panel, std::size_t n_planes,
-                                 std::size_t k, std::size_t token, float (*totals)[tile_rows]) {
-  const Int8Group* a[tokens];
-  find_rows(job, token, k, a);
-  add_all<F>(panel, n_planes, a, totals);
-}
-
+// A row tile for at most token_tile tokens from `token` on: stretch by stretch, all tokens on each, while the
+// next one comes from memory.
 template <class F>
-void run_panels(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row, std::size_t token,
-                std::size_t tokens) {
+void run_many(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row, std::size_t token,
+              std::size_t tokens) {
+  constexpr bool decoded = F::family != Family::codes4;
+  constexpr std::size_t group_lines = (group_planes * PackedTile<F>::plane_bytes + 63) / 64;
   auto& scratch = *reinterpret_cast<Scratch<F>*>(job.scratch);
   const std::size_t n_planes = job.matrix.cols / plane_size;
+  const std::size_t most_planes = decoded ? panel_planes : n_planes;
+  const std::size_t lines = (group_lines * most_tokens + tokens - 1) / tokens;  // for each run
   std::memset(scratch.totals, 0, tokens * sizeof scratch.totals[0]);
-  for (std::size_t first = 0; first < n_planes; first += panel_planes) {
-    const std::size_t n = std::min(panel_planes, n_planes - first);
-    for (std::size_t p = 0; p < n; ++p) {
-      tile.prefetch(first + p);
-      scratch.panel.planes[p].decode(tile.plane(first + p));
+  for (std::size_t begin = 0; begin < n_planes; begin += most_planes) {
+    const Stretch stretch = {begin, std::min(begin + most_planes, n_planes), token};
+    if constexpr (decoded) {
+      for (std::size_t p = begin; p < stretch.end; ++p) scratch.panel.planes[p - begin].decode(tile.plane(p));
     }
     for_tokens(0, tokens, [&](std::size_t t, auto run) {
-      run_panel<F, run()>(job, scratch.panel, n, first * plane_size, token + t, scratch.totals + t);
+      const std::size_t first = t / most_tokens * lines, last = std::min(group_lines, first + lines);
+      const NextOfMany<F> next = {tile.bytes + stretch.end * PackedTile<F>::plane_bytes, first, last};
+      const Stretch of_run = {stretch.begin, stretch.end, token + t};
+      if constexpr (decoded)
+        add_stretch<F, run()>(job, scratch.panel, 0, of_run, next, scratch.totals + t);
+      else
+        add_stretch<F, run()>(job, tile, 0, of_run, next, scratch.totals + t);
     });
   }
   write_out(job, row, token, tokens, scratch.totals);
@@ -282,16 +311,15 @@ void run_panels(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row
 
 template <class F>
 void run(const MatmulJob& job) {
-  const bool in_registers = F::family == Family::codes4 || job.n_tokens <= most_tokens;
   const std::size_t tile_bytes = packed_row_tile_bytes(layout_of<F>(), job.matrix.cols);
   for (std::size_t row = job.row_begin; row < job.row_end; row += tile_rows) {
     const PackedTile<F> tile = {job.matrix.bytes + row / tile_rows * tile_bytes,
                                 job.matrix.cols / F::block_size};
-    if (in_registers) {
-      for_tokens(0, job.n_tokens, [&](std::size_t t, auto run) { run_packed<F, run()>(job, tile, row, t); });
+    if (job.n_tokens <= most_tokens) {
+      for_tokens(0, job.n_tokens, [&](std::size_t, auto run) { run_few<F, run()>(job, tile, row); });
     } else {
       for (std::size_t token = 0; token < job.n_tokens; token += token_tile)
-        run_panels(job, tile, row, token, std::min(token_tile, job.n_tokens - token));
+        run_many(job, tile, row, token, std::min(token_tile, job.n_tokens - token));
     }
   }
 }
