@@ -27,6 +27,15 @@ struct Scratch {
   float sums[token_tile][row_tile];
 };
 
+// The negative sum of the activations that group g of a plane meets.
+template <class F>
+inline __m256i minus_sum(const Int8Group& a, std::size_t plane, int g) {
+  const __m256i minus32 = _mm256_set1_epi32(a.minus32[plane]);
+  if constexpr (F::codes.group == plane_size) return minus32;
+  const __m256i low = _mm256_set1_epi32(a.minus_low[plane]);
+  return g == 0 ? low : _mm256_sub_epi32(minus32, low);
+}
+
 // Adds the products of the elements [begin, end) of 16 rows and `tokens` tokens to sums[token][row].
 template <class F, class Dots, class Rows, std::size_t tokens>
 [[gnu::noinline]] void add_products(const Rows& rows, std::size_t begin, std::size_t end,
@@ -48,7 +57,7 @@ template <class F, class Dots, class Rows, std::size_t tokens>
       for (int g = 0; g < n_quads / group_quads; ++g) {
         __m256i minus[tokens], dot[tokens][halves];
         for (std::size_t t = 0; t < tokens; ++t) {
-          minus[t] = _mm256_set1_epi32(group_quads == 4 ? a[t]->minus16[k / 16 + g] : a[t]->minus32[k / 32]);
+          minus[t] = minus_sum<F>(*a[t], k / plane_size, g);
           for (std::size_t half = 0; half < halves; ++half)
             dot[t][half] = _mm256_mullo_epi32(minus[t], _mm256_set1_epi32(Bytes<F, Dots>::bias));
         }
