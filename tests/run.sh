@@ -21,14 +21,14 @@ else
 fi
 
 # shellcheck disable=SC2086
-need $BUILD_PACKAGES catch2 python3 pkg-config
+need $BUILD_PACKAGES catch2 libbenchmark-dev python3 pkg-config
 
 # build PRESET TARGET...: configures and builds build/PRESET.
 build() {
   preset=$1
   shift
   echo "== $preset: building $*"
-  cmake --preset "$preset" -DNIBBLE_CONFORMANCE_DIR="$conformance"
+  cmake --preset "$preset" -DNIBBLE_CONFORMANCE_DIR="$conformance" -DNIBBLE_BENCHMARKS=ON
   cmake --build "build/$preset" --target "$@"
 }
 

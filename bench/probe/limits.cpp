@@ -3,6 +3,7 @@
 #include "bench/probe/limits.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -17,9 +18,9 @@ namespace probe {
 
 namespace {
 
-constexpr std::size_t read_bytes = std::size_t{1} << 29;  // far beyond any cache
-constexpr std::size_t read_unit = std::size_t{1} << 20;
-constexpr double read_window = 0.004, read_seconds = 0.2;
+// Far beyond any cache: 512 units of a megabyte, 32 of them or more for each thread.
+constexpr std::size_t read_unit = std::size_t{1} << 20, read_units = 512, least_units = 32;
+constexpr double read_window = 0.008, read_seconds = 0.2;
 constexpr double dot_unit_seconds = 0.0001, dot_window = 0.001, dot_seconds = 0.08;
 
 double now() noexcept {
@@ -40,14 +41,18 @@ double units_at(const Times& times, double time) {
 std::vector<Times> run_threads(std::uint32_t threads, double seconds,
                                const std::function<void(std::uint32_t, std::size_t)>& work) {
   std::vector<Times> times(threads);
+  std::atomic<std::uint32_t> begun = 0;
   std::stop_source stop;
   const auto run = [&](std::uint32_t thread) {
     Times& own = times[thread];
     own.push_back(now());
-    while (!stop.stop_requested() || own.size() == 1) {
+    ++begun;
+    double all_began = own.back();
+    while (!stop.stop_requested()) {
       work(thread, own.size() - 1);
       own.push_back(now());
-      if (thread == 0 && own.back() - own.front() >= seconds) stop.request_stop();
+      if (begun < threads) all_began = own.back();
+      if (thread == 0 && own.back() - all_began >= seconds) stop.request_stop();
     }
   };
   struct StopAtEnd {
@@ -79,8 +84,8 @@ double best_rate(std::span<const Times> times, double window) {
 }
 
 double measure_reading(std::uint32_t threads) {
-  const Memory memory(read_bytes);
-  const std::size_t n_units = read_bytes / read_unit / threads;  // a thread's own
+  const std::size_t n_units = std::max(read_units / threads, least_units);  // a thread's own
+  const Memory memory(n_units * threads * read_unit);
   const auto unit_of = [&](std::uint32_t thread, std::size_t unit) {
     return std::span(memory.data() + (thread * n_units + unit % n_units) * read_unit, read_unit);
   };
@@ -111,15 +116,25 @@ double measure_dots(const DotLoop& dots, std::uint32_t threads) {
 
 }  // namespace
 
+Arithmetic arithmetic_of(const nibble::Format& format) noexcept {
+  if (format.codes.group != 0) return Arithmetic::int8;
+  return format.dtype == nibble::Dtype::BF16 ? Arithmetic::bf16 : Arithmetic::fp32;
+}
+
 std::string_view to_string(Arithmetic type) noexcept {
   constexpr std::string_view names[] = {"int8", "bf16", "fp32"};
   return names[static_cast<std::size_t>(type)];
 }
 
-const Peak* Limits::find(std::string_view tier, Arithmetic type) const noexcept {
+const Peak* Limits::find(std::string_view tier, Arithmetic type, bool plain) const noexcept {
   const Peak* best = nullptr;
   for (const Peak& peak : peaks) {
-    if (peak.tier == tier && peak.type == type && (best == nullptr || peak.gmacs > best->gmacs)) best = &peak;
+    if (peak.tier != tier || peak.type != type) continue;
+    if (!peak.feature.empty()) {
+      if (!plain) return &peak;
+    } else if (best == nullptr || peak.gmacs > best->gmacs) {
+      best = &peak;
+    }
   }
   return best;
 }
@@ -133,7 +148,8 @@ void Limits::merge(const Limits& other) noexcept {
 Limits measure_limits(std::uint32_t threads) {
   Limits limits{threads, measure_reading(threads), {}};
   for (const DotLoop& dots : dot_loops()) {
-    limits.peaks.push_back({dots.tier, dots.type, dots.instruction, measure_dots(dots, threads)});
+    limits.peaks.push_back(
+        {dots.tier, dots.type, dots.instruction, dots.feature, measure_dots(dots, threads)});
   }
   return limits;
 }

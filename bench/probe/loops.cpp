@@ -69,6 +69,8 @@ NIBBLE_DOTS(dot_avx2_int8, "vmovups (%1),%%ymm\\r",
             "vpmaddubsw %%ymm15,%%ymm15,%%ymm14\n vpmaddwd %%ymm15,%%ymm14,%%ymm14\n"
             "vpaddd %%ymm14,%%ymm\\r,%%ymm\\r",
             "vzeroupper")
+NIBBLE_DOTS(dot_avx2_int16, "vmovups (%1),%%ymm\\r",
+            "vpmaddubsw %%ymm15,%%ymm15,%%ymm14\n vpaddw %%ymm14,%%ymm\\r,%%ymm\\r", "vzeroupper")
 NIBBLE_DOTS(dot_avx_vnni, "vmovups (%1),%%ymm\\r", "%{vex%} vpdpbusd %%ymm15,%%ymm15,%%ymm\\r", "vzeroupper")
 NIBBLE_DOTS(dot_avx512_fp32, "vmovups (%1),%%zmm\\r", "vfmadd231ps %%zmm15,%%zmm15,%%zmm\\r", "vzeroupper")
 NIBBLE_DOTS(dot_avx512_int8, "vmovups (%1),%%zmm\\r", "vpdpbusd %%zmm15,%%zmm15,%%zmm\\r", "vzeroupper")
@@ -96,13 +98,14 @@ void add_dot_loops(std::vector<DotLoop>& loops) {
     if (runs_here(features)) loops.push_back(loop);
   };
   using enum Arithmetic;
-  add({"avx512f", "avx512_vnni"}, {"avx512", int8, "vpdpbusd zmm", 64 * chains, dot_avx512_int8});
-  add({"avx512f", "avx512_bf16"}, {"avx512", bf16, "vdpbf16ps zmm", 32 * chains, dot_avx512_bf16});
-  add({"avx512f"}, {"avx512", fp32, "vfmadd231ps zmm", 16 * chains, dot_avx512_fp32});
-  add({"avx2", "avx_vnni"}, {"avx2", int8, "vpdpbusd ymm", 32 * chains, dot_avx_vnni});
-  add({"avx2"}, {"avx2", int8, "vpmaddubsw+vpmaddwd+vpaddd ymm", 32 * chains, dot_avx2_int8});
-  add({"avx2", "fma"}, {"avx2", fp32, "vfmadd231ps ymm", 8 * chains, dot_avx2_fp32});
-  add({}, {"portable", fp32, "mulps+addps xmm", 4 * chains, dot_sse2_fp32});
+  add({"avx512f", "avx512_vnni"}, {"avx512", int8, "vpdpbusd zmm", "", 64 * chains, dot_avx512_int8});
+  add({"avx512f", "avx512_bf16"}, {"avx512", bf16, "vdpbf16ps zmm", "", 32 * chains, dot_avx512_bf16});
+  add({"avx512f"}, {"avx512", fp32, "vfmadd231ps zmm", "", 16 * chains, dot_avx512_fp32});
+  add({"avx2", "avx_vnni"}, {"avx2", int8, "vpdpbusd ymm", "avx_vnni", 32 * chains, dot_avx_vnni});
+  add({"avx2"}, {"avx2", int8, "vpmaddubsw+vpmaddwd+vpaddd ymm", "", 32 * chains, dot_avx2_int8});
+  add({"avx2"}, {"avx2", int8, "vpmaddubsw+vpaddw ymm", "", 32 * chains, dot_avx2_int16});
+  add({"avx2", "fma"}, {"avx2", fp32, "vfmadd231ps ymm", "", 8 * chains, dot_avx2_fp32});
+  add({}, {"portable", fp32, "mulps+addps xmm", "", 4 * chains, dot_sse2_fp32});
 }
 
 #elif defined(__aarch64__)
@@ -123,8 +126,9 @@ void add_dot_loops(std::vector<DotLoop>& loops) {
   }
 
 NIBBLE_DOTS(dot_fp32, "fmla v\\r\\().4s,v15.4s,v15.4s")
-NIBBLE_DOTS(dot_sdot, ".arch armv8.2-a+dotprod\n sdot v\\r\\().4s,v15.16b,v15.16b")
-NIBBLE_DOTS(dot_smmla, ".arch armv8.2-a+i8mm\n smmla v\\r\\().4s,v15.16b,v15.16b")
+// sdot and smmla v\r.4s, v15.16b, v15.16b: as numbers, for the assembler may know less than the CPU.
+NIBBLE_DOTS(dot_sdot, ".inst 0x4e8f95e0+\\r")
+NIBBLE_DOTS(dot_smmla, ".inst 0x4e8fa5e0+\\r")
 
 template <int ahead>
 void read_neon(std::span<const std::byte> bytes) {
@@ -144,10 +148,10 @@ std::span<const ReadLoop> choose_read_loops() noexcept { return reads_neon; }
 
 void add_dot_loops(std::vector<DotLoop>& loops) {
   using enum Arithmetic;
-  if (runs_here({"i8mm"})) loops.push_back({"neon", int8, "smmla", 32 * chains, dot_smmla});
-  if (runs_here({"dotprod"})) loops.push_back({"neon", int8, "sdot", 16 * chains, dot_sdot});
+  if (runs_here({"i8mm"})) loops.push_back({"neon", int8, "smmla", "i8mm", 32 * chains, dot_smmla});
+  if (runs_here({"dotprod"})) loops.push_back({"neon", int8, "sdot", "", 16 * chains, dot_sdot});
   for (const std::string_view tier : {"neon", "portable"})
-    loops.push_back({tier, fp32, "fmla.4s", 4 * chains, dot_fp32});
+    loops.push_back({tier, fp32, "fmla.4s", "", 4 * chains, dot_fp32});
 }
 
 #else

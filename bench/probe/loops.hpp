@@ -35,7 +35,7 @@ std::span<const ReadLoop> read_loops() noexcept;
 struct DotLoop {
   std::string_view tier;
   Arithmetic type;
-  std::string_view instruction;
+  std::string_view instruction, feature;
   double macs;  // of one turn
   void (*run)(std::uint64_t turns);
 };

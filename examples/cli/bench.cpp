@@ -2,15 +2,16 @@
 // bench_test.hpp counts the work, bench_run.hpp takes the time, bench_report.hpp prints.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <map>
 #include <random>
+#include <utility>
 
 #include "bench_report.hpp"
 #include "bench_run.hpp"
 #include "command.hpp"
 #include "demo_model.hpp"
-#include "mixes.hpp"
-#include "presets.hpp"
 #include "run_options.hpp"
 #include "synthetic.hpp"
 #include "terminal.hpp"
@@ -80,10 +81,10 @@ nibble::Model open_synthetic(const std::string& name, const std::stop_token& sto
   return open_model(path.string(), stop);
 }
 
-probe::Limits measure(const nibble::Engine& engine) {
-  ProgressBar bar;
-  bar.show("limits", 0, 1);
-  return probe::measure_limits(engine.options().threads);
+std::pair<std::string, nibble::Model> open_named(const Arguments& arguments, const std::stop_token& stop) {
+  if (!arguments.synthetic.empty()) return {arguments.synthetic, open_synthetic(arguments.synthetic, stop)};
+  const std::string path = arguments.run.model.empty() ? find_demo_model() : arguments.run.model;
+  return {(std::filesystem::path(path) / "").parent_path().filename().string(), open_model(path, stop)};
 }
 
 void note_change(const char* what, double before, double after) {
@@ -107,19 +108,17 @@ probe::Limits combine(probe::Limits before, const probe::Limits& after) {
 ExitCode bench(const Arguments& arguments, const std::stop_token& stop) {
   const std::vector<BenchTest> tests = list_tests(arguments);
   nibble::EngineOptions options = options_for(arguments, tests);
-  const bool synthetic = !arguments.synthetic.empty();
-  const std::string path = arguments.run.model.empty() ? find_demo_model() : arguments.run.model;
-  const nibble::Model model = synthetic ? open_synthetic(arguments.synthetic, stop) : open_model(path, stop);
-  const std::string name = synthetic ? arguments.synthetic : std::filesystem::path(path).filename().string();
+  const auto [name, model] = open_named(arguments, stop);
   std::vector<BenchRecord> records;
   for (const std::uint32_t threads : arguments.threads) {
     options.threads = threads;
     const nibble::Engine engine = make_engine(model, options, stop);
-    const probe::Limits before = measure(engine);
+    const std::uint32_t n = engine.options().threads;
+    const probe::Limits before = probe::measure_limits(n);
     BenchRun run(engine);
     std::vector<std::vector<double>> rates;
     for (const BenchTest& test : tests) rates.push_back(run.measure(test, arguments.repetitions, stop));
-    const probe::Limits limits = combine(before, measure(engine));
+    const probe::Limits limits = combine(before, probe::measure_limits(n));
     for (std::size_t i = 0; i < tests.size(); ++i)
       records.push_back(make_record(engine, name, limits, tests[i], rates[i]));
   }

@@ -61,15 +61,14 @@ std::uint64_t file_bytes(const nibble::Model& model) {
   return bytes;
 }
 
-// A field of the table; "-" where it is unknown.
 std::string cell(const BenchRecord& record, const char* field, int decimals) {
-  const auto& value = record[field];
-  return value.is_null() ? "-" : format_number(value.get<double>(), decimals);
+  return format_number(record[field].get<double>(), decimals);
 }
 
 void print_limits(const BenchRecord& record) {
   const auto& limits = record["limits"];
-  std::cout << "\nLimits, " << limits["n_threads"] << " threads: " << cell(limits, "read_gbps", 1)
+  std::cout << "\nLimits at " << limits["n_threads"]
+            << (limits["n_threads"] == 1 ? " thread: " : " threads: ") << cell(limits, "read_gbps", 1)
             << " GB/s read";
   for (const auto& peak : limits["peaks"]) {
     if (peak["tier"] == record["tier"])
@@ -110,7 +109,7 @@ void print_csv_line(const BenchRecord& record, bool names) {
       std::string quoted;
       for (const char c : value.get<std::string>()) quoted += c == '"' ? "\"\"" : std::string(1, c);
       std::cout << '"' << quoted << '"';
-    } else if (!value.is_null()) {
+    } else {
       std::cout << value;
     }
   }

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t warm_up_steps = 2;  // of a generation; a prompt is run whole
 
 // The same for every run, and any of the vocabulary.
-std::vector<nibble::TokenId> make_tokens(std::uint32_t n, std::uint32_t vocab_size) {
+std::vector<nibble::TokenId> make_tokens(std::size_t n, std::uint32_t vocab_size) {
   std::minstd_rand random(1);
   std::vector<nibble::TokenId> tokens(n);
   for (nibble::TokenId& token : tokens) token = static_cast<nibble::TokenId>(random() % vocab_size);
@@ -52,7 +52,7 @@ double BenchRun::run_once(const BenchTest& test, std::uint32_t n_gen, const std:
   const std::span<nibble::Sequence> sequences = sequences_at(test.n_depth, test.n_seqs, stop);
   const std::uint32_t steps = test.n_gen == 0 ? 1 : n_gen;
   const std::uint32_t n = test.n_gen == 0 ? test.n_prompt : 1;  // tokens of a step
-  const auto tokens = make_tokens(steps * test.n_seqs * n, engine_.model().config().vocab_size);
+  const auto tokens = make_tokens(std::size_t{steps} * test.n_seqs * n, engine_.model().config().vocab_size);
   const nibble::OnLogits ignore = [](std::size_t, std::size_t, std::span<const float>) {};
   std::vector<nibble::StepInput> inputs(test.n_seqs);
   std::span<const nibble::TokenId> left = tokens;
@@ -73,7 +73,7 @@ std::vector<double> BenchRun::measure(const BenchTest& test, std::uint32_t repet
   std::vector<double> rates;
   for (std::uint32_t i = 0; i < repetitions; ++i) {
     bar.show(test.name(), i + 1, repetitions + 1);
-    rates.push_back(test.tokens() / run_once(test, test.n_gen, stop));
+    rates.push_back(static_cast<double>(test.tokens()) / run_once(test, test.n_gen, stop));
   }
   return rates;
 }

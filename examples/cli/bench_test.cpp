@@ -18,11 +18,6 @@ struct Span {
   bool outputs;  // logits are wanted of its last token
 };
 
-probe::Arithmetic arithmetic_of(const nibble::Format& format) noexcept {
-  if (format.codes.group != 0) return probe::Arithmetic::int8;
-  return format.dtype == nibble::Dtype::BF16 ? probe::Arithmetic::bf16 : probe::Arithmetic::fp32;
-}
-
 void add_matmul(const nibble::Engine& engine, const nibble::Step& step, const Span& span, Work& work) {
   const nibble::Model& model = engine.model();
   const bool for_outputs = model.plan().buffers[step.out.buffer].rows == nibble::Rows::outputs;
@@ -31,7 +26,7 @@ void add_matmul(const nibble::Engine& engine, const nibble::Step& step, const Sp
   const nibble::Format* const format = nibble::find_format(weight.dtype);
   const double rows = for_outputs ? span.n_seqs : static_cast<double>(span.n_seqs) * span.n;
   const double macs = rows * static_cast<double>(weight.shape.elements());
-  work.weight_macs[static_cast<std::size_t>(arithmetic_of(*format))] += macs;
+  work.weight_macs[static_cast<std::size_t>(probe::arithmetic_of(*format))] += macs;
   work.bytes += static_cast<double>(engine.plan().placements[step.w].bytes);
 }
 
@@ -71,9 +66,10 @@ Work count_work(const nibble::Engine& engine, const BenchTest& test) {
     const std::uint32_t n = std::min(step, end - at);
     add_span(engine, {at, n, test.n_seqs, test.n_gen != 0 || at + n == end}, work);
   }
-  work.bytes /= test.tokens();
-  work.attend_macs /= test.tokens();
-  for (double& macs : work.weight_macs) macs /= test.tokens();
+  const auto tokens = static_cast<double>(test.tokens());
+  work.bytes /= tokens;
+  work.attend_macs /= tokens;
+  for (double& macs : work.weight_macs) macs /= tokens;
   return work;
 }
 

@@ -18,8 +18,8 @@ struct BenchTest {
   std::uint32_t n_depth = 0;
   std::uint32_t n_seqs = 1;  // generated together
 
-  std::string name() const;                                                        // "tg64 b8 @ d4096"
-  std::uint32_t tokens() const noexcept { return n_prompt + n_gen * n_seqs; }      // of one run
+  std::string name() const;  // "tg64 b8 @ d4096"
+  std::uint64_t tokens() const noexcept { return n_prompt + std::uint64_t{n_gen} * n_seqs; }  // of one run
   std::uint32_t positions() const noexcept { return n_depth + n_prompt + n_gen; }  // of a sequence in the end
 };
 

@@ -1,4 +1,4 @@
-// Preparing a plan: check, lay out, take memory, pack.
+// Preparing a plan: check, lay out, take memory, pack (pack.cpp).
 // Running it is pass.cpp's.
 #include "kernels/cpu/backend.hpp"
 
@@ -14,9 +14,6 @@
 namespace nibble::inline v0::cpu {
 
 namespace {
-
-// What one thread packs before it looks for a stop: about a millisecond's work.
-constexpr std::size_t pack_elements = 1 << 20;
 
 std::uint32_t thread_count(const BackendOptions& options) {
   return options.threads != 0 ? options.threads : available_cpus();
@@ -83,43 +80,6 @@ void CpuBackend::prepare(const Plan& plan, const Weights& weights, const Watch& 
     pack(p, watch);
     prepared_ = std::move(p);
   });
-}
-
-void CpuBackend::pack(const Prepared& p, const Watch& watch) {
-  std::uint64_t done = 0, total = 0;
-  for (const WeightPlace& place : p.layout.weights) total += place.keep == Keep::packed ? place.bytes : 0;
-  for (WeightId id = 0; id < p.layout.weights.size(); ++id) {
-    const WeightPlace& place = p.layout.weights[id];
-    const Tensor& tensor = (*p.weights)[id].tensor;
-    if (place.keep == Keep::floats) {
-      float* out = reinterpret_cast<float*>(p.weight_bytes.data() + place.offset);
-      place.format->decode(tensor.bytes.data(), out, place.cols);
-    }
-    if (place.keep != Keep::packed) continue;
-    const MatmulKernel& kernel = *place.kernel;
-    const std::size_t tiles = std::max<std::size_t>(1, pack_elements / (kernel.row_tile * place.cols));
-    const std::size_t rows_each = tiles * kernel.row_tile;
-    pool_.for_each((place.rows + rows_each - 1) / rows_each, watch.stop,
-                   [&](std::size_t part, std::uint32_t) {
-                     const std::size_t begin = part * rows_each;
-                     Matrix matrix = p.matrix(id);
-                     matrix.bytes = tensor.bytes.data();
-                     kernel.pack({.matrix = matrix,
-                                  .row_begin = begin,
-                                  .row_end = std::min<std::size_t>(place.rows, begin + rows_each),
-                                  .packed = p.weight_bytes.data() + place.offset});
-                   });
-    throw_if_stopped(watch.stop);
-    for (const auto& file : p.weights->files()) {
-      const auto bytes = file->bytes();
-      if (std::less_equal<>()(bytes.data(), tensor.bytes.data()) &&
-          std::less<>()(tensor.bytes.data(), bytes.data() + bytes.size())) {
-        file->release(tensor.bytes);
-      }
-    }
-    done += place.bytes;
-    if (watch.progress) watch.progress(Stage::pack, done, total);
-  }
 }
 
 void CpuBackend::run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) {

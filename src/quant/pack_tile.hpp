@@ -30,7 +30,8 @@ struct Place {
   }
 };
 
-// Packs a row tile of which no row is missing, but for the bytes up to a multiple of 64.
+// Packs a row tile of which no row is missing and whose rows are a multiple of 4, but for the bytes up to a
+// multiple of 64.
 using PackTile = void (*)(const PackedLayout& layout, const std::byte* file_rows, std::size_t cols,
                           std::byte* packed) noexcept;
 

@@ -144,7 +144,7 @@ void pack_row_tile(const Format& format, const PackedLayout& layout, const std::
   const bool whole = n_rows == layout.rows;
   const std::size_t zero_from = whole ? cols / layout.block_size * layout.block_bytes() : 0;
   std::memset(packed + zero_from, 0, packed_row_tile_bytes(layout, cols) - zero_from);
-  const PackTile pack_tile = whole ? find_pack_tile(format) : nullptr;
+  const PackTile pack_tile = whole && layout.rows % 4 == 0 ? find_pack_tile(format) : nullptr;
   if (pack_tile != nullptr) return pack_tile(layout, file_rows, cols, packed);
   for (std::size_t row = 0; row < n_rows; ++row) {
     pack_row(format, layout, file_rows + row * row_bytes(format, cols), row, cols, packed);

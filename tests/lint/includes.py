@@ -38,7 +38,8 @@ THIRD_PARTY = [
     (r"cuda\w*\.h|mma\.h|cooperative_groups\.h", ["kernels/cuda"]),
     (r"benchmark/.*", ["bench"]),
     (r"CLI/.*|histedit\.h", ["examples/cli"]),
-    (r"(sys|linux)/.*|\w+\.h", ["src/file", "kernels/cpu", "examples/cli", "bench"]),  # the operating system's, and C's
+    # The operating system's, and C's.
+    (r"(sys|linux)/.*|\w+\.h", ["src/core", "src/file", "kernels/cpu", "examples/cli", "bench"]),
 ]
 
 # What per-tier files must not instantiate: code that other translation units could then link instead.

@@ -12,8 +12,8 @@ namespace nibble::inline v0 {
 
 inline constexpr std::size_t line_bytes = 64;
 
-// Uninitialised. A large block is pages of its own, huge ones where the system has them: reading weights
-// through small ones costs a fifth of the memory's speed.
+// Uninitialised. A large block is pages of its own, huge ones where the system has them: with small ones
+// decoding is a tenth slower.
 class NIBBLE_API AlignedBytes {
  public:
   AlignedBytes() = default;

@@ -67,7 +67,9 @@ struct Format {
 
 // The format with this GGUF type number, or nothing: each format header specialises it for its own number,
 // with a struct of static members like Q4_0: name, family, block_size, codes, Block, decode, encode, and for
-// codes split, join and, where codes stand for the entries of a table, `levels`.
+// codes split, join and, where codes stand for the entries of a table, `levels`. A format whose blocks keep
+// their codes in planes names them `Codes`, of a member q, and `High`, of a member high (as Q6_K does), and
+// is packed by words then.
 template <std::uint32_t number>
 struct FormatAt {
   using type = void;

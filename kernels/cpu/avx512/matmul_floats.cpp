@@ -6,17 +6,12 @@
 
 namespace nibble::inline v0::cpu::avx512 {
 
+namespace {
+constexpr char float32_name[] = "float32/avx512", float16_name[] = "float16/avx512";
+}
+
 const MatmulKernel* float_kernel(const Format& format) {
-  using Matmul = FloatMatmul<xsimd::avx512bw, 2, 12>;
-  static constexpr MatmulKernel f32 = Matmul::kernel<F32>("float32/avx512"),
-                                f16 = Matmul::kernel<F16>("float16/avx512"),
-                                bf16 = Matmul::kernel<BF16>("float16/avx512");
-  switch (format.dtype) {
-    case Dtype::F32: return &f32;
-    case Dtype::F16: return &f16;
-    case Dtype::BF16: return &bf16;
-    default: return nullptr;
-  }
+  return FloatMatmul<xsimd::avx512bw, 2, 12>::find<float32_name, float16_name>(format);
 }
 
 }  // namespace nibble::inline v0::cpu::avx512

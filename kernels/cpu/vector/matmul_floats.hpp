@@ -12,9 +12,9 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/cpu/packed_rows.hpp"
 #include "kernels/cpu/vector/batch.hpp"
 #include "nibble/quant/formats.hpp"
-#include "nibble/quant/packed.hpp"
 
 namespace nibble::inline v0::cpu {
 namespace {
@@ -23,8 +23,9 @@ inline constexpr std::size_t float_panel = 256;      // columns
 inline constexpr std::size_t float_token_tile = 96;  // of a job
 inline constexpr std::size_t stream_ahead = 4096;    // bytes; of a single token
 
-// Activations stay floats; a row ends in zeros up to a whole line.
-inline std::size_t float_row_bytes(std::size_t cols) { return (cols * sizeof(float) + 63) / 64 * 64; }
+// Activations stay floats; a row ends in zeros up to an odd number of lines, so that the rows of a tile
+// spread over all sets of a cache.
+inline std::size_t float_row_bytes(std::size_t cols) { return ((cols * sizeof(float) + 63) / 64 | 1) * 64; }
 
 inline void copy_floats(const float* in, std::size_t cols, std::byte* out) {
   std::memcpy(out, in, cols * sizeof(float));
@@ -97,11 +98,12 @@ struct FloatMatmul {
   using AddPanel = void (*)(const std::byte*, const float*, std::size_t, std::size_t, float (*)[rows]);
 
   // add_panel for 1, 2, ... tokens.
-  template <class F>
-  static constexpr auto add_panels = []<std::size_t... t>(std::index_sequence<t...>) {
-    return std::array<AddPanel, most_tokens>{add_panel<F, t + 1>...};
+  template <class F, std::size_t... t>
+  static constexpr std::array<AddPanel, most_tokens> list_panels(std::index_sequence<t...>) {
+    return {add_panel<F, t + 1>...};
   }
-  (std::make_index_sequence<most_tokens>());
+  template <class F>
+  static constexpr auto add_panels = list_panels<F>(std::make_index_sequence<most_tokens>());
 
   template <class F>
   static void decode_panel(const std::byte* words, std::size_t n, float (*panel)[rows]) {
@@ -126,7 +128,7 @@ struct FloatMatmul {
       const std::size_t n = std::min(float_panel, job.matrix.cols - k);
       const std::byte* words = tile + k / per_word<F> * word_bytes;
       auto* add = add_panels<F>.data();
-      if (per_word < F >> 1 && groups > 1) {
+      if (groups > 1 && !std::is_same_v<F, F32>) {
         decode_panel<F>(words, n, scratch.panel);
         words = reinterpret_cast<const std::byte*>(scratch.panel);
         add = add_panels<F32>.data();
@@ -154,39 +156,28 @@ struct FloatMatmul {
     }
   }
 
-  static std::size_t matrix_bytes(const Format& format, std::size_t n_rows, std::size_t cols) {
-    return packed_bytes(packed_layout(format, rows), n_rows, cols);
-  }
-
-  static void pack(const PackJob& job) {
-    const Matrix& m = job.matrix;
-    const PackedLayout layout = packed_layout(*m.format, rows);
-    for (std::size_t row = job.row_begin; row < job.row_end; row += rows) {
-      pack_row_tile(*m.format, layout, m.bytes + row * m.cols * m.format->block_bytes,
-                    std::min(rows, job.row_end - row), m.cols,
-                    job.packed + row / rows * packed_row_tile_bytes(layout, m.cols));
-    }
-  }
-
-  static void decode_row(const Matrix& m, std::size_t row, float* out) {
-    const PackedLayout layout = packed_layout(*m.format, rows);
-    decode_packed_row(*m.format, layout, m.bytes + row / rows * packed_row_tile_bytes(layout, m.cols),
-                      row % rows, m.cols, out);
-  }
-
   static std::size_t scratch_bytes(std::size_t) { return sizeof(Scratch); }
 
-  template <class F>
-  static constexpr MatmulKernel kernel(const char* name) {
-    return {.name = name,
-            .row_tile = rows,
-            .token_tile = float_token_tile,
-            .packed_bytes = matrix_bytes,
-            .pack = pack,
-            .decode_row = decode_row,
-            .form = &float_rows,
-            .scratch_bytes = scratch_bytes,
-            .run = run<F>};
+  template <class F, const char* name>
+  static constexpr MatmulKernel kernel = {.name = name,
+                                          .row_tile = rows,
+                                          .token_tile = float_token_tile,
+                                          .packed_bytes = PackedRows<rows>::bytes,
+                                          .pack = PackedRows<rows>::pack,
+                                          .decode_row = PackedRows<rows>::decode_row,
+                                          .form = &float_rows,
+                                          .scratch_bytes = scratch_bytes,
+                                          .run = run<F>};
+
+  // The kernel for a format of floats; null for any other.
+  template <const char* float32_name, const char* float16_name>
+  static const MatmulKernel* find(const Format& format) {
+    switch (format.dtype) {
+      case Dtype::F32: return &kernel<F32, float32_name>;
+      case Dtype::F16: return &kernel<F16, float16_name>;
+      case Dtype::BF16: return &kernel<BF16, float16_name>;
+      default: return nullptr;
+    }
   }
 };
 
