@@ -165,7 +165,7 @@ struct PackedPlane {
 
 // A row tile as it is packed.
 template <class F, class Dots>
-struct PackedRows {
+struct PackedTile {
   static constexpr PackedLayout layout = layout_of<F>();
   static constexpr std::size_t prefetch_ahead = 4096;  // bytes
 

@@ -5,30 +5,10 @@
 #include <type_traits>
 
 #include "kernels/cpu/avx2/matmul.hpp"
+#include "kernels/cpu/packed_rows.hpp"
 
 namespace nibble::inline v0::cpu::avx2 {
 namespace {
-
-inline std::size_t matrix_bytes(const Format& format, std::size_t rows, std::size_t cols) {
-  return packed_bytes(packed_layout(format, row_tile), rows, cols);
-}
-
-inline void pack(const PackJob& job) {
-  const Matrix& m = job.matrix;
-  const PackedLayout layout = packed_layout(*m.format, row_tile);
-  const std::size_t tile_bytes = packed_row_tile_bytes(layout, m.cols),
-                    file_row = row_bytes(*m.format, m.cols);
-  for (std::size_t row = job.row_begin; row < job.row_end; row += row_tile) {
-    pack_row_tile(*m.format, layout, m.bytes + row * file_row, std::min(row_tile, job.row_end - row), m.cols,
-                  job.packed + row / row_tile * tile_bytes);
-  }
-}
-
-inline void decode_row(const Matrix& m, std::size_t row, float* out) {
-  const PackedLayout layout = packed_layout(*m.format, row_tile);
-  decode_packed_row(*m.format, layout, m.bytes + row / row_tile * packed_row_tile_bytes(layout, m.cols),
-                    row % row_tile, m.cols, out);
-}
 
 inline std::size_t scratch_bytes(std::size_t) { return sizeof(Scratch); }
 
@@ -38,9 +18,9 @@ template <class F, class Dots>
 constexpr MatmulKernel kernel = {.name = Dots::names[static_cast<int>(F::family)],
                                  .row_tile = row_tile,
                                  .token_tile = token_tile,
-                                 .packed_bytes = matrix_bytes,
-                                 .pack = pack,
-                                 .decode_row = decode_row,
+                                 .packed_bytes = PackedRows<row_tile>::bytes,
+                                 .pack = PackedRows<row_tile>::pack,
+                                 .decode_row = PackedRows<row_tile>::decode_row,
                                  .form = &int8_rows,
                                  .scratch_bytes = scratch_bytes,
                                  .run = run<F, Dots>};

@@ -118,7 +118,7 @@ void run(const MatmulJob& job) {
                     .row_bytes = activation_bytes,
                     .n = std::min(token_tile, job.n_tokens - token)};
     for (std::size_t row = job.row_begin; row < job.row_end; row += row_tile) {
-      const PackedRows<F, Dots> rows{job.matrix.bytes + row / row_tile * tile_bytes, cols / F::block_size};
+      const PackedTile<F, Dots> rows{job.matrix.bytes + row / row_tile * tile_bytes, cols / F::block_size};
       std::memset(sums, 0, in.n * sizeof(sums[0]));
       if (in.n <= most_direct<F>) {
         add_tokens<F, Dots>(rows, 0, cols, in, sums);
@@ -126,7 +126,7 @@ void run(const MatmulJob& job) {
         for (std::size_t begin = 0; begin < cols; begin += panel_cols) {
           const std::size_t end = std::min(cols, begin + panel_cols);
           unpack(rows, begin, end, panel);
-          add_tokens<F, Dots>(PanelRows<F>{panel, begin}, begin, end, in, sums);
+          add_tokens<F, Dots>(PanelTile<F>{panel, begin}, begin, end, in, sums);
         }
       }
       const std::size_t n_rows = std::min(row_tile, job.row_end - row);

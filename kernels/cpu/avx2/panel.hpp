@@ -29,7 +29,7 @@ struct PanelPlane {
 
 // A panel of which the first element is `begin`.
 template <class F>
-struct PanelRows {
+struct PanelTile {
   const Panel& panel;
   std::size_t begin;
 
@@ -40,7 +40,7 @@ struct PanelRows {
 };
 
 template <class F, class Dots>
-void unpack(const PackedRows<F, Dots>& rows, std::size_t begin, std::size_t end, Panel& panel) {
+void unpack(const PackedTile<F, Dots>& rows, std::size_t begin, std::size_t end, Panel& panel) {
   for (std::size_t k = begin; k < end; k += plane_size) {
     const PackedPlane<F, Dots> from = rows.plane(k);
     for (std::size_t half = 0; half < halves; ++half) {
