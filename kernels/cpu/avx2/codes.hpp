@@ -167,7 +167,7 @@ struct PackedPlane {
 template <class F, class Dots>
 struct PackedTile {
   static constexpr PackedLayout layout = layout_of<F>();
-  static constexpr std::size_t prefetch_ahead = 4096;  // bytes
+  static constexpr std::size_t prefetch_ahead = 8192;  // bytes
 
   const std::byte* tile;
   std::size_t n_blocks;

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "kernels/cpu/avx2/avx2.hpp"
 #include "kernels/cpu/avx2/matmul.hpp"
 #include "kernels/cpu/packed_rows.hpp"
 
@@ -25,7 +26,7 @@ constexpr MatmulKernel kernel = {.name = Dots::names[static_cast<int>(F::family)
                                  .scratch_bytes = scratch_bytes,
                                  .run = run<F, Dots>};
 
-// Of every coded format that formats.hpp lists, so that a new one needs no line here.
+// Of every coded format that formats.hpp lists, so that a new one needs no line here; of floats their own.
 template <class Dots, std::uint32_t number = 0>
 const MatmulKernel* find_kernel(const Format& format) {
   if constexpr (number < 64) {
@@ -37,7 +38,7 @@ const MatmulKernel* find_kernel(const Format& format) {
     }
     return find_kernel<Dots, number + 1>(format);
   }
-  return nullptr;
+  return float_kernel(format);
 }
 
 template <class Dots>

@@ -1,11 +1,12 @@
 // The tier for CPUs with AVX2.
-// What it leaves out is portable's.
+// Its int8 dot products are those of maddubs.
 #include "kernels/cpu/avx2/kernel.hpp"
 #include "kernels/cpu/avx2/maddubs.hpp"
 
 namespace nibble::inline v0::cpu::avx2 {
 
 extern const KernelTable table;
-const KernelTable table = {.tier = "avx2", .matmul = matmul<Maddubs>, .attend = nullptr, .floats = nullptr};
+const KernelTable table = {
+    .tier = "avx2", .matmul = matmul<Maddubs>, .attend = &attend_kernel, .floats = &floats};
 
 }  // namespace nibble::inline v0::cpu::avx2

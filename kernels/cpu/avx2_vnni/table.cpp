@@ -6,7 +6,9 @@
 namespace nibble::inline v0::cpu::avx2_vnni {
 
 extern const KernelTable table;
-const KernelTable table = {
-    .tier = "avx2", .matmul = avx2::matmul<avx2::Dpbusd>, .attend = nullptr, .floats = nullptr};
+const KernelTable table = {.tier = "avx2",
+                           .matmul = avx2::matmul<avx2::Dpbusd>,
+                           .attend = &avx2::attend_kernel,
+                           .floats = &avx2::floats};
 
 }  // namespace nibble::inline v0::cpu::avx2_vnni

@@ -6,39 +6,19 @@
 
 #include "kernels/cpu/avx512/avx512.hpp"
 #include "kernels/cpu/avx512/matmul.hpp"
+#include "kernels/cpu/packed_rows.hpp"
 #include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cpu::avx512 {
 namespace {
 
-inline std::size_t matrix_bytes(const Format& format, std::size_t rows, std::size_t cols) {
-  return packed_bytes(packed_layout(format, tile_rows), rows, cols);
-}
-
-inline void pack(const PackJob& job) {
-  const Matrix& m = job.matrix;
-  const PackedLayout layout = packed_layout(*m.format, tile_rows);
-  const std::size_t tile_bytes = packed_row_tile_bytes(layout, m.cols),
-                    file_row = row_bytes(*m.format, m.cols);
-  for (std::size_t row = job.row_begin; row < job.row_end; row += tile_rows) {
-    pack_row_tile(*m.format, layout, m.bytes + row * file_row, std::min(tile_rows, job.row_end - row), m.cols,
-                  job.packed + row / tile_rows * tile_bytes);
-  }
-}
-
-inline void decode_row(const Matrix& m, std::size_t row, float* out) {
-  const PackedLayout layout = packed_layout(*m.format, tile_rows);
-  decode_packed_row(*m.format, layout, m.bytes + row / tile_rows * packed_row_tile_bytes(layout, m.cols),
-                    row % tile_rows, m.cols, out);
-}
-
 template <class F>
 constexpr MatmulKernel kernel = {.name = name,
                                  .row_tile = tile_rows,
                                  .token_tile = token_tile,
-                                 .packed_bytes = matrix_bytes,
-                                 .pack = pack,
-                                 .decode_row = decode_row,
+                                 .packed_bytes = PackedRows<tile_rows>::bytes,
+                                 .pack = PackedRows<tile_rows>::pack,
+                                 .decode_row = PackedRows<tile_rows>::decode_row,
                                  .form = &int8_rows,
                                  .scratch_bytes = scratch_bytes<F>,
                                  .run = run<F>};
