@@ -27,7 +27,7 @@ namespace {
 inline constexpr std::size_t most_tokens = 5;           // that share registers
 inline constexpr std::size_t token_tile = 65;           // that share a panel
 inline constexpr std::size_t panel_planes = 16;         // of 32 columns
-inline constexpr std::size_t prefetch_ahead = 8 << 10;  // bytes of the weight stream
+inline constexpr std::size_t prefetch_ahead = 7 << 10;  // bytes of the weight stream
 inline constexpr std::size_t group_planes = activation_group / plane_size;
 
 template <class F>
@@ -209,7 +209,7 @@ template <class F, std::size_t tokens, class Planes, class Next>
   __m512 acc[tokens][vectors];
   for (auto& of_token : acc)
     for (__m512& x : of_token) x = _mm512_setzero_ps();
-#pragma GCC unroll 4
+#pragma GCC unroll 1
   for (std::size_t i = 0; i < n; ++i) {
     next.ask(p + i);
     const auto& plane = planes.plane(p + i);
