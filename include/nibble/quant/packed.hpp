@@ -1,8 +1,8 @@
 // The packed families: the blocks of R rows interleaved, so that one vector lane is one row, losslessly.
 // Between the file's bytes and the tiers' kernels, which read them as one stream along K.
 //
-// A row tile is R rows (1, 4, 8, 16 or 32). Along K it is a sequence of tiles, each as few blocks as fill whole
-// cache lines; the last may hold fewer. One tile of n blocks, sections in this order:
+// A row tile is R rows (1, 4, 8, 16 or 32). Along K it is a sequence of tiles, each as few blocks as fill
+// whole cache lines; the last may hold fewer. One tile of n blocks, sections in this order:
 //
 //   | codes, n blocks | scales, n blocks | mins, n blocks | d, n blocks | m, n blocks |
 //

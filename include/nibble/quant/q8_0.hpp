@@ -5,6 +5,7 @@
 //         | d | q[0] q[1] ... q[31]          |   d half, q two's complement
 #pragma once
 
+#include "nibble/quant/bits.hpp"
 #include "nibble/quant/coded.hpp"
 #include "nibble/quant/encode.hpp"
 
