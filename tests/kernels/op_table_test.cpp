@@ -259,7 +259,7 @@ TEST_CASE("attend over several spans equals the reference, with and without a wi
     check_case(attend_case(seed, KvType::F16, cpu::attend_span + 77), nullptr);
 }
 
-TEST_CASE("attend gives the same bits for any number of threads and tokens at a time", "[threads]") {
+TEST_CASE("attend gives the same bits for any number of threads and tokens at a time") {
   const KvType type = GENERATE(KvType::F16, KvType::Q8_0);
   const std::uint32_t seed = GENERATE(23u, 24u), n_tokens = 2 * cpu::attend_span + 77;
   const Case c = attend_case(seed, type, n_tokens);
