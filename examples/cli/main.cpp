@@ -20,6 +20,7 @@ void add_commands(CLI::App& app, cli::Action& action) {
   cli::add_perplexity(app, action);
   cli::add_bench(app, action);
   cli::add_tokenize(app, action);
+  cli::add_template(app, action);
   cli::add_inspect(app, action);
   cli::add_plan(app, action);
   cli::add_quantize(app, action);
