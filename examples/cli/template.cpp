@@ -40,9 +40,9 @@ std::chrono::local_seconds parse_date(std::string_view text) {
     const char* const end = begin + (i == 0 ? 4 : 2);
     valid = std::from_chars(begin, end, fields[i]).ptr == end;
   }
-  const std::chrono::year_month_day date(std::chrono::year(fields[0]),
+  const std::chrono::year_month_day date{std::chrono::year(fields[0]),
                                          std::chrono::month(static_cast<unsigned>(fields[1])),
-                                         std::chrono::day(static_cast<unsigned>(fields[2])));
+                                         std::chrono::day(static_cast<unsigned>(fields[2]))};
   if (!valid || !date.ok()) throw Failure(usage, "not a date: " + std::string(text) + "; write 2024-07-26");
   return std::chrono::local_days(date) + std::chrono::hours(12);
 }

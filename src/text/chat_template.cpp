@@ -54,12 +54,6 @@ void check_source(std::string_view text, std::string_view name, const Limits& li
   }
 }
 
-void compile(std::string_view source, std::string_view name, const Limits& limits, jinja::Template& made) {
-  check_source(source, name, limits);
-  made.source = {std::string(name), with_newlines(source)};
-  jinja::Parser(made, limits).run();
-}
-
 // Special tokens are the model's, whoever names them; all other strings are the caller's.
 void define_all(Interpreter& in, const Json& variables) {
   for (const Json variable : variables) {
@@ -125,28 +119,39 @@ ChatPrompt run(Interpreter& in) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::string_view source, std::string_view name, const Limits& limits) {
-  state_ = translate_errors([&] {
-    auto state = std::make_shared<State>(State{{}, limits, {}, {}});
-    compile(source, name, limits, state->compiled);
-    return state;
-  });
+std::shared_ptr<ChatTemplate::State> ChatTemplate::compile(std::string_view source, std::string_view name,
+                                                           const Limits& limits) {
+  check_source(source, name, limits);
+  auto state = std::make_shared<State>();
+  state->limits = limits;
+  state->compiled.source = {std::string(name), with_newlines(source)};
+  jinja::Parser(state->compiled, state->limits).run();
+  return state;
 }
 
-ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, const Limits& limits) {
-  state_ = translate_errors([&] {
-    if (tokenizer.chat_template().empty()) {
-      throw Error({.code = ErrorCode::missing,
-                   .source = "chat template",
-                   .found = "a model without one",
-                   .allowed = "tokenizer.chat_template, chat_template or chat_template.jinja"});
-    }
-    auto state = std::make_shared<State>(State{{}, limits, {}, {}});
-    compile(tokenizer.chat_template(), "chat template", limits, state->compiled);
-    if (const auto bos = tokenizer.bos()) state->bos = tokenizer.text(*bos);
-    if (const auto eos = tokenizer.eos()) state->eos = tokenizer.text(*eos);
-    return state;
-  });
+std::shared_ptr<ChatTemplate::State> ChatTemplate::compile(std::string_view source,
+                                                           const Tokenizer& tokenizer, std::string_view name,
+                                                           const Limits& limits) {
+  auto state = compile(source, name, limits);
+  if (const auto bos = tokenizer.bos()) state->bos = tokenizer.text(*bos);
+  if (const auto eos = tokenizer.eos()) state->eos = tokenizer.text(*eos);
+  return state;
+}
+
+ChatTemplate::ChatTemplate(std::string_view source, std::string_view name, const Limits& limits)
+    : state_(translate_errors([&] { return compile(source, name, limits); })) {}
+
+ChatTemplate::ChatTemplate(std::string_view source, const Tokenizer& tokenizer, std::string_view name,
+                           const Limits& limits)
+    : state_(translate_errors([&] { return compile(source, tokenizer, name, limits); })) {}
+
+ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, const Limits& limits)
+    : ChatTemplate(tokenizer.chat_template(), tokenizer, "chat template", limits) {
+  if (!tokenizer.chat_template().empty()) return;
+  throw Error({.code = ErrorCode::missing,
+               .source = "chat template",
+               .found = "a model without one",
+               .allowed = "tokenizer.chat_template, chat_template or chat_template.jinja"});
 }
 
 ChatPrompt ChatTemplate::render(std::span<const ChatMessage> messages, std::string_view tools,

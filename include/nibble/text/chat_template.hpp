@@ -47,7 +47,10 @@ class NIBBLE_API ChatTemplate {
   // template_depth).
   explicit ChatTemplate(std::string_view source, std::string_view name = "chat template",
                         const Limits& limits = {});
-  // The tokenizer's own; bos_token and eos_token are its texts. Errors: missing (it has none), and the same.
+  // The same for a model: bos_token and eos_token are its tokenizer's texts.
+  ChatTemplate(std::string_view source, const Tokenizer& tokenizer, std::string_view name = "chat template",
+               const Limits& limits = {});
+  // The tokenizer's own. Errors: missing (it has none), and the same.
   explicit ChatTemplate(const Tokenizer& tokenizer, const Limits& limits = {});
 
   // The variables messages, tools (a JSON array as the makers' library takes it; empty: none),
@@ -63,6 +66,9 @@ class NIBBLE_API ChatTemplate {
 
  private:
   struct State;
+  static std::shared_ptr<State> compile(std::string_view source, std::string_view name, const Limits& limits);
+  static std::shared_ptr<State> compile(std::string_view source, const Tokenizer& tokenizer,
+                                        std::string_view name, const Limits& limits);
   std::shared_ptr<const State> state_;
 };
 
