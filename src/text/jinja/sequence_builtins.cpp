@@ -134,14 +134,15 @@ Value sort_dict(Call& call) {
 
 Value unique(Call& call) {
   std::vector<Value> keys, kept;
-  for (const auto& [key, item] : keyed_items(call, call.values[1], flag(call, 0, false))) {
+  for (const auto& keyed : keyed_items(call, call.values[1], flag(call, 0, false))) {
+    const Value key = keyed.first;
     const auto seen = std::find_if(keys.begin(), keys.end(), [&](const Value& other) {
       call.in.charge();
       return call.in.equal(other, key);
     });
     if (seen != keys.end()) continue;
     keys.push_back(key);
-    kept.push_back(item);
+    kept.push_back(keyed.second);
   }
   return call.in.list(std::move(kept));
 }
@@ -159,6 +160,11 @@ Value extreme(Call& call, bool least) {
 
 Value minimum(Call& call) { return extreme(call, true); }
 Value maximum(Call& call) { return extreme(call, false); }
+
+// The items of a list, a dictionary or a string, and none of what is false.
+std::vector<Value> items_if_true(Call& call) {
+  return is_true(call.self) ? call.in.items_of(call.self) : std::vector<Value>();
+}
 
 // The arguments behind the first `n`.
 Arguments rest_of(const Arguments& all, std::size_t n) {
@@ -187,7 +193,7 @@ Value map(Call& call) {
     }
     if (!path.is_defined())
       call.in.fail(ErrorCode::missing, "map without a filter", "a filter or attribute=");
-    for (const Value& item : call.in.items_of(call.self)) {
+    for (const Value& item : items_if_true(call)) {
       const Value value = value_at(call, item, path);
       made.push_back(value.is_defined() ? value : absent);
     }
@@ -195,7 +201,7 @@ Value map(Call& call) {
   }
   const Builtin& filter = named_builtin(call, call.given.listed[0], find_filter, "filter");
   const Arguments rest = rest_of(call.given, 1);
-  for (const Value& item : call.in.items_of(call.self)) made.push_back(call.in.call(filter, item, rest));
+  for (const Value& item : items_if_true(call)) made.push_back(call.in.call(filter, item, rest));
   return call.in.list(std::move(made));
 }
 
@@ -208,7 +214,7 @@ Value selected(Call& call, bool keeps, bool by_attribute) {
   if (listed.size() > n) test = &named_builtin(call, listed[n], find_test, "test");
   const Arguments rest = rest_of(call.given, test ? n + 1 : n);
   std::vector<Value> kept;
-  for (const Value& item : call.in.items_of(call.self)) {
+  for (const Value& item : items_if_true(call)) {
     const Value value = by_attribute ? value_at(call, item, listed[0]) : item;
     const bool holds = is_true(test ? call.in.call(*test, value, rest) : value);
     if (holds == keeps) kept.push_back(item);

@@ -116,9 +116,6 @@ std::vector<Value> words(Call& call, TextView text, std::int64_t most, bool from
     std::size_t end = at;
     const bool last = most >= 0 && parts.size() == static_cast<std::size_t>(most);
     while (end < turned.size() && (last || !is_space(turned[end]))) ++end;
-    if (last) {
-      while (is_space(turned[end - 1])) --end;
-    }
     Text part = turned.substr(at, end - at);
     if (from_right) std::reverse(part.begin(), part.end());
     parts.push_back(call.in.text(std::move(part)));
