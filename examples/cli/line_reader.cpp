@@ -34,9 +34,9 @@ namespace {
 
 // libedit hands its client data to the prompt function.
 char* show_prompt(EditLine* editor) {
-  std::string* prompt = nullptr;
+  void* prompt = nullptr;
   el_get(editor, EL_CLIENTDATA, &prompt);
-  return prompt->data();
+  return static_cast<std::string*>(prompt)->data();
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ Value Interpreter::evaluate_here(const Expression& e) {
       Dict made;
       for (std::size_t i = 0; i < e.parts.size(); i += 2) {
         const Value key = part(i), value = back(part(i + 1));
-        if (const Value* there = find(made, key)) {
-          *const_cast<Value*>(there) = value;
+        if (Value* const there = find(made, key)) {
+          *there = value;
         } else {
           made.items.emplace_back(key, value);
         }
@@ -178,8 +178,8 @@ Value Interpreter::call(const Builtin& builtin, const Value& self, const Argumen
   return builtin.run(made);
 }
 
-const Value* Interpreter::find(const Dict& dict, const Value& key) {
-  for (const auto& [name, value] : dict.items) {
+Value* Interpreter::find(Dict& dict, const Value& key) {
+  for (auto& [name, value] : dict.items) {
     charge();
     if (equal(name, key)) return &value;
   }
@@ -217,7 +217,7 @@ Value Interpreter::attribute(const Value& object, TextView name, std::string_vie
         {.builtin = method, .self = object, .macro = nullptr, .first_parameter = 0, .scope = nullptr});
   }
   const Text key(name);
-  if (const Dict* dict = object.dict()) {
+  if (Dict* const dict = object.dict()) {
     const Value* found = find(*dict, Value(&key));
     return found ? *found : Value();
   }
@@ -241,7 +241,7 @@ Value Interpreter::item(const Value& object, const Value& key) {
 }
 
 Value Interpreter::member(const Value& object, const Value& key) {
-  if (const Dict* dict = object.dict()) {
+  if (Dict* const dict = object.dict()) {
     const Value* found = find(*dict, key);
     return found ? *found : Value();
   }

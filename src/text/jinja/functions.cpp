@@ -37,9 +37,8 @@ void add_named(Call& call, Dict& to) {
   if (!call.given.listed.empty()) to.items = call.given.listed[0].dict()->items;
   for (const auto& [name, value] : call.given.named) {
     const Value key = call.in.text(to_text(name));
-    const Value* there = call.in.find(to, key);
-    if (there) {
-      *const_cast<Value*>(there) = value;
+    if (Value* const there = call.in.find(to, key)) {
+      *there = value;
     } else {
       to.items.emplace_back(key, value);
     }

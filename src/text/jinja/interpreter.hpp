@@ -51,7 +51,7 @@ class Interpreter {
   Value attribute(const Value& object, TextView name, std::string_view utf8);
   Value item(const Value& object, const Value& key);
   Value member(const Value& object, const Value& key);  // item, or else undefined
-  const Value* find(const Dict& dict, const Value& key);
+  Value* find(Dict& dict, const Value& key);            // null where it is not there
   Value arithmetic(Expression::Op op, const Value& a, const Value& b);
   bool compare(Expression::Op op, const Value& a, const Value& b);
   bool equal(const Value& a, const Value& b);

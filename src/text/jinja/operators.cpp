@@ -150,7 +150,7 @@ bool Interpreter::equal(const Value& a, const Value& b) {
            std::equal(x->items.begin(), x->items.end(), y->items.begin(), y->items.end(),
                       [&](const Value& p, const Value& q) { return equal(p, q); });
   }
-  if (const Dict* x = a.dict(), *y = b.dict(); x && y) {
+  if (Dict* x = a.dict(), *y = b.dict(); x && y) {
     return x->items.size() == y->items.size() &&
            std::all_of(x->items.begin(), x->items.end(), [&](const auto& p) {
              const Value* other = find(*y, p.first);
@@ -193,7 +193,7 @@ bool Interpreter::contains(const Value& container, const Value& value) {
     charge(text->size() * std::max<std::size_t>(value.text()->size(), 1));
     return position_of(*text, *value.text()) != Text::npos;
   }
-  if (const Dict* dict = container.dict()) return find(*dict, value) != nullptr;
+  if (Dict* const dict = container.dict()) return find(*dict, value) != nullptr;
   if (const List* list = container.list()) {
     return std::any_of(list->items.begin(), list->items.end(), [&](const Value& item) {
       charge();

@@ -147,7 +147,8 @@ std::string number_text(double number) {
   const auto written = std::to_chars(buffer, std::end(buffer), number, std::chars_format::scientific);
   const std::string_view text(buffer, static_cast<std::size_t>(written.ptr - buffer));
   const std::size_t e = text.find('e');
-  const int exponent = static_cast<int>(std::strtol(text.data() + e + 1, nullptr, 10));
+  int exponent = 0;
+  std::from_chars(buffer + e + (text[e + 1] == '+' ? 2 : 1), written.ptr, exponent);
   if (exponent < -4 || exponent >= 16) return std::string(text);
   const auto fixed = std::to_chars(buffer, std::end(buffer), number, std::chars_format::fixed);
   std::string plain_text(buffer, fixed.ptr);

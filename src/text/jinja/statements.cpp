@@ -225,12 +225,11 @@ void Interpreter::assign(const Target& target, const Value& value) {
            "a namespace");
     }
     const Value key(&template_.names[*target.attribute]);
-    const Value* there = find(**names, key);
-    if (!there) {
+    if (Value* const there = find(**names, key)) {
+      *there = value;
+    } else {
       charge(8);
       (*names)->items.emplace_back(key, value);
-    } else {
-      *const_cast<Value*>(there) = value;
     }
   }
 }
