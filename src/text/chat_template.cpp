@@ -54,11 +54,37 @@ void check_source(std::string_view text, std::string_view name, const Limits& li
   }
 }
 
+// A message's field. Templates make special tokens of roles, which the program chooses: they are no input.
+jinja::Value field_value(Interpreter& in, const Json& field) {
+  return jinja::to_value(in, field, field.key() == "role" ? 0 : jinja::from_input);
+}
+
+jinja::Value messages_value(Interpreter& in, const Json& messages) {
+  jinja::List list;
+  for (const Json message : messages) {
+    if (!message.is(Json::Kind::object)) {
+      list.items.push_back(jinja::to_value(in, message, jinja::from_input));
+      continue;
+    }
+    jinja::Dict made;
+    for (const Json field : message) {
+      made.items.emplace_back(in.heap.add(jinja::to_text(field.key(), jinja::from_input)),
+                              field_value(in, field));
+    }
+    list.items.push_back(jinja::Value(in.heap.add(std::move(made))));
+  }
+  return jinja::Value(in.heap.add(std::move(list)));
+}
+
 // Special tokens are the model's, whoever names them; all other strings are the caller's.
 void define_all(Interpreter& in, const Json& variables) {
   for (const Json variable : variables) {
     const std::string_view name = variable.key();
-    in.define(name, jinja::to_value(in, variable, name.ends_with("_token") ? 0 : jinja::from_input));
+    if (name == "messages" && variable.is(Json::Kind::array)) {
+      in.define(name, messages_value(in, variable));
+    } else {
+      in.define(name, jinja::to_value(in, variable, name.ends_with("_token") ? 0 : jinja::from_input));
+    }
   }
 }
 
@@ -92,11 +118,11 @@ jinja::Value to_value(Interpreter& in, const ChatMessage& message) {
                    .found = "bytes that are not UTF-8",
                    .allowed = "UTF-8"});
     }
-    set(name, in.heap.add(jinja::to_text(*text, jinja::from_input)));
+    set(name, in.heap.add(jinja::to_text(*text, text == &message.role ? 0 : jinja::from_input)));
   }
   if (!message.fields.empty()) {
     const JsonDocument fields = read_object(message.fields, "chat message", in.limits());
-    for (const Json field : fields.root()) set(field.key(), jinja::to_value(in, field, jinja::from_input));
+    for (const Json field : fields.root()) set(field.key(), field_value(in, field));
   }
   return jinja::Value(in.heap.add(std::move(made)));
 }

@@ -44,7 +44,7 @@ TEST_CASE("a tokenizer's own template renders messages with its special tokens")
   CHECK(prompt.text ==
         "<|begin|><|begin|>user\nHi é<|end|><|begin|>assistant\nHello<|end|><|begin|>user\nBye<|end|>"
         "<|begin|>assistant\n");
-  CHECK(inputs(prompt) == std::vector<std::string>{"user", "Hi é", "assistant", "Hello", "user", "Bye"});
+  CHECK(inputs(prompt) == std::vector<std::string>{"Hi é", "Hello", "Bye"});
   CHECK(chat.render(messages, {}, {.add_generation_prompt = false}).text + "<|begin|>assistant\n" ==
         prompt.text);
 }
@@ -85,6 +85,14 @@ TEST_CASE("text of the input that spells a special token stays text") {
     CHECK(special("<|end|>") == expected);
     CHECK(special("<|begin|") == expected);  // nor does one that begins in the input
   }
+}
+
+TEST_CASE("a role may be part of a special token") {
+  const Tokenizer t = tokenizer("{% for m in messages %}{{ '<|' ~ m.role ~ '|>' ~ m.content }}{% endfor %}");
+  const ChatTemplate chat(t);
+  const auto first = [&](const ChatPrompt& prompt) { return t.text(encode_chat(t, prompt).front()); };
+  CHECK(first(chat.render(std::vector<ChatMessage>{{"begin", "hello"}})) == "<|begin|>");
+  CHECK(first(chat.render(R"({"messages": [{"role": "end", "content": "hello"}]})")) == "<|end|>");
 }
 
 TEST_CASE("tokens of harmless input do not depend on the ranges") {

@@ -17,7 +17,7 @@
 namespace nibble::inline v0 {
 
 struct ChatMessage {
-  std::string role;  // "system", "user", "assistant", "tool", …
+  std::string role;  // "system", "user", "assistant", "tool", …; the program's word, never a user's
   std::string content;
   // More fields as a JSON object: {"tool_calls": […]}, {"tool_call_id": "…"}; a field of the same name
   // replaces role or content. Empty: none.
