@@ -117,9 +117,8 @@ void Conversation::load(const std::string& path) {
   const std::string text = read_input(path);
   std::vector<ChatMessage> messages;
   try {
-    for (const ordered_json& message : ordered_json::parse(text).at("messages")) {
-      messages.push_back(to_message(message));
-    }
+    const ordered_json saved = ordered_json::parse(text);
+    for (const ordered_json& message : saved.at("messages")) messages.push_back(to_message(message));
   } catch (const ordered_json::exception& error) {
     throw Failure(failure, path + ": not a saved conversation: " + error.what());
   }
