@@ -3,3 +3,6 @@
 #pragma once
 
 #include "nibble/arch/llama.hpp"
+#include "nibble/arch/phi3.hpp"
+#include "nibble/arch/qwen2.hpp"
+#include "nibble/arch/qwen3.hpp"
