@@ -143,9 +143,9 @@ MODELS = {
         tied=True,
         config={
             "rope_theta": 10000.0,
-            "embedding_multiplier": 6.0,
+            "embedding_multiplier": 1.6,
             "attention_multiplier": 0.5,
-            "residual_multiplier": 0.4,
+            "residual_multiplier": 1.4,
             "logits_scaling": 1.5,
         },
         undo={
