@@ -135,19 +135,19 @@ class Roofline(unittest.TestCase):
 
 class Mca(unittest.TestCase):
     ASSEMBLY = """
-	.type	_Z3dotv, %function
+    .type    _Z3dotv, %function
 _Z3dotv:
 .L1:
-	sdot	v2.4s, v0.16b, v1.4b[0]
-	b.ne	.L1
+    sdot    v2.4s, v0.16b, v1.4b[0]
+    b.ne    .L1
 .L2:
 .L3:
-	sdot	v2.4s, v0.16b, v1.4b[0]
-	smmla	v2.4s, v0.16b, v1.16b
-	cbnz	x0, .L3
-	sdot	v2.4s, v0.16b, v1.4b[0]
-	b.ne	.L2
-	.size	_Z3dotv, .-_Z3dotv
+    sdot    v2.4s, v0.16b, v1.4b[0]
+    smmla    v2.4s, v0.16b, v1.16b
+    cbnz    x0, .L3
+    sdot    v2.4s, v0.16b, v1.4b[0]
+    b.ne    .L2
+    .size    _Z3dotv, .-_Z3dotv
 """
 
     def estimate(self, function):
