@@ -117,4 +117,4 @@ for architecture, keys in more.items():
     entries = [entry(f"{architecture}.{key}", kind, value) for key, (kind, value) in pairs.items()]
     save("config", f"{architecture}.gguf", gguf([entry("general.architecture", 8, text(architecture)), *entries], [], 0))
 for path in sorted((corpus.parent.parent / "parity" / "fixtures").glob("*/hf/config.json")):
-    save("config", f"{path.parent.parent.name}.json", json.dumps(json.loads(path.read_text())).encode())
+    save("config", f"{path.parent.parent.name}.json", (json.dumps(json.loads(path.read_text())) + "\n").encode())
