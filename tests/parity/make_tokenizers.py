@@ -27,6 +27,12 @@ O200K = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 TEKKEN = O200K.replace(O200K_SUFFIX, "").replace(r"\p{N}{1,3}", r"\p{N}")
+DEEPSEEK_V3 = [
+    r"\p{N}{1,3}",
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+    "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+]
 
 CORPUS = """The harbour was quiet in the morning, and the boats lay side by side in the grey water.
 A small fox ran through the tall grass and stopped when it heard the bell of the old church.
@@ -119,25 +125,33 @@ CHATML_TEMPLATE = (
 )
 
 
+def split(pattern, behavior="isolated", invert=False):
+    return pre_tokenizers.Split(Regex(pattern), behavior=behavior, invert=invert)
+
+
+BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False)
+GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
+DIGITS = pre_tokenizers.Digits(individual_digits=True)
+
+
 def special(text, **flags):
     return AddedToken(text, special=True, normalized=False, **flags)
 
 
-def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges=False, extra=()):
-    """Byte-level BPE as in Llama 3, Qwen 2, Phi-4-mini, Mistral-Nemo; added tokens come last."""
+def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges=False, extra=(), corpus=CORPUS):
+    """Byte-level BPE as in Llama 3, Qwen 2, Phi-4-mini, Mistral-Nemo; added tokens come last.
+
+    pattern: a regular expression to split by, or all pre-tokenizers.
+    """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False),
-        ]
-    )
+    steps = [split(pattern), BYTES] if isinstance(pattern, str) else pattern
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(specials) - len(extra),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([CORPUS], trainer)
+    tokenizer.train_from_iterator([corpus], trainer)
     model = json.loads(tokenizer.to_str())["model"]
     vocab, merges = model["vocab"], [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
     if ignore_merges:
@@ -150,7 +164,7 @@ def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges
     if nfc:
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([special(s) for s in specials])
+    tokenizer.add_special_tokens([special(s) if isinstance(s, str) else s for s in specials])
     tokenizer.add_tokens(list(extra))
     byte_level_post = processors.ByteLevel(trim_offsets=False)
     if bos:
@@ -162,7 +176,9 @@ def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges
     return tokenizer
 
 
-def sentencepiece_like(vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), added=(), bos="<s>", extra_characters=""):
+def sentencepiece_like(
+    vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), added=(), bos="<s>", extra_characters="", corpus=CORPUS
+):
     """BPE with byte fallback as converted from SentencePiece: Llama 2, Mistral ("prepend"), Gemma ("none").
 
     prefix: "prepend" puts U+2581 in front of every fragment (legacy), "first" only in front of the text, "none" never.
@@ -170,7 +186,7 @@ def sentencepiece_like(vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), ad
     """
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
-    text = CORPUS.replace("\n", " ").replace("\t", " ") + extra_characters
+    text = corpus.replace("\n", " ").replace("\t", " ") + extra_characters
     characters = sorted(set(text.replace(" ", "▁")) - {c for c in text if ord(c) > 0x2FFF})
     n_pieces = vocab_size - len(specials) - 256 - len(added) - len(characters)
     n_trained = n_pieces + 60 + len(set(text))  # some are left out below
@@ -243,6 +259,16 @@ class Bundle:
         if self.chat_template:
             config["chat_template"] = self.chat_template
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+    def write_gguf(self, path, name):
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_type("model")
+        writer.add_name(f"tokenizer {name}")
+        self.add_to_gguf(writer)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        writer.close()
 
     def add_to_gguf(self, writer):
         """The tokenizer.ggml.* keys, as the usual converter writes them."""
@@ -389,12 +415,5 @@ def write_all(root: pathlib.Path):
         bundle.write_hf(folder)
         write_tokens(folder / "tokens.json", name, bundle)
         if bundle.in_gguf:
-            writer = gguf.GGUFWriter(folder / "vocab.gguf", "llama")
-            writer.add_type("model")
-            writer.add_name(f"tokenizer {name}")
-            bundle.add_to_gguf(writer)
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_ti_data_to_file()
-            writer.close()
+            bundle.write_gguf(folder / "vocab.gguf", name)
         print(f"tokenizer {name:13} {bundle.tokenizer.get_vocab_size():5} tokens")
