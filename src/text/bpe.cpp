@@ -94,15 +94,15 @@ void Bpe::merge_piece(const Vocabulary& vocabulary, std::string_view piece, Work
   }
   std::vector<Symbol>& symbols = work.merger.symbols;
   fill_symbols(vocabulary, piece, symbols);
-  if (text_ranks.empty()) {
-    work.merger.merge(
-        [&](const Symbol& left, const Symbol& right) { return merges.find(left.token, right.token); });
-  } else {
-    work.merger.merge([&](const Symbol& left, const Symbol& right) -> Merge {
+  work.merger.merge([&](const Symbol& left, const Symbol& right) {
+    const auto find = [&]() -> Merge {
+      if (text_ranks.empty()) return merges.find(left.token, right.token);
       const auto id = vocabulary.find(piece.substr(left.begin, right.end - left.begin));
       return id ? Merge{text_ranks[static_cast<std::size_t>(*id)], *id} : Merge{};
-    });
-  }
+    };
+    const bool are_tokens = left.token >= 0 && right.token >= 0;
+    return are_tokens ? work.pairs.find(left.token, right.token, find) : find();
+  });
   for (const Symbol& symbol : symbols) {
     if (symbol.token < 0) {
       emit(piece.substr(symbol.begin, symbol.end - symbol.begin), work, out);

@@ -43,6 +43,7 @@ struct Bpe {
   // What encode() works with besides this; one for each caller.
   struct Work {
     Merger merger;
+    PairCache pairs;
     std::string mapped;          // a piece in the byte alphabet
     bool after_unknown = false;  // the last id stands for an unknown character of this piece
   };
