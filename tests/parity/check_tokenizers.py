@@ -24,7 +24,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 import multilingual_text
 from make_tokenizers import (
     BYTES, DEEPSEEK_V3, DIGITS, GPT2, LLAMA3, LLAMA3_SPECIALS, O200K, QWEN2, TEKKEN, Bundle, byte_level,
-    sentencepiece_like, special, split,
+    sentencepiece_like, sentencepiece_model, special, split,
 )  # fmt: skip
 
 TEXT = multilingual_text.make(1 << 20)
@@ -118,8 +118,6 @@ def families():
 
 def trained_models():
     """tokenizer.model: SentencePiece's own BPE, with the settings of Llama, Gemma and others."""
-    usual = dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False)
-    usual |= dict(vocab_size=3000, character_coverage=0.995, num_threads=1, minloglevel=2, max_sentence_length=1 << 20)
     kinds = {
         "sp-llama": dict(split_digits=True, allow_whitespace_only_pieces=True),
         "sp-gemma": dict(add_dummy_prefix=False, user_defined_symbols=["\n", "\n\n", "▁▁", "▁▁▁", "<tool_call>"]),
@@ -128,12 +126,7 @@ def trained_models():
         "sp-across-words": dict(split_by_whitespace=False, max_sentencepiece_length=24),
     }
     for name, options in kinds.items():
-        with tempfile.TemporaryDirectory() as folder:
-            prefix = f"{folder}/trained"
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(CORPUS.split("\n")), model_prefix=prefix, **usual | options
-            )
-            yield name, pathlib.Path(f"{prefix}.model").read_bytes()
+        yield name, sentencepiece_model(CORPUS, 3000, **options)
 
 
 def from_ranks(ranks, pattern, specials, ignore_merges):
