@@ -268,7 +268,9 @@ void GgufTokenizer::read_ends() {
 void GgufTokenizer::read_specials() {
   std::string name = m_.text("general.name", "");
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  const bool phi3 = name.find("phi-3") != name.npos || name.find("phi3") != name.npos;
+  const bool named = name.find("phi-3") != name.npos || name.find("phi3") != name.npos;
+  // Phi-3.5 keeps architecture and tokenizer; Phi-4 keeps the former only.
+  const bool phi3 = named || (!parts_.bpe.byte_level && m_.text("general.architecture", "") == "phi3");
   std::vector<SpecialToken> specials;
   for (TokenId id = 0; parts_.vocabulary.contains(id); ++id) {
     const TokenKind kind = parts_.vocabulary.kind(id);
