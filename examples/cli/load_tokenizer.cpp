@@ -7,25 +7,10 @@
 
 namespace cli {
 
-namespace {
-
-namespace fs = std::filesystem;
-
-nibble::Tokenizer load_json(const fs::path& tokenizer) {
-  const auto beside = [&](const char* name) {
-    const fs::path path = tokenizer.parent_path() / name;
-    return fs::exists(path) ? path : fs::path();
-  };
-  return nibble::Tokenizer::from_json(tokenizer, beside("tokenizer_config.json"),
-                                      beside("generation_config.json"));
-}
-
-}  // namespace
-
-nibble::Tokenizer load_tokenizer(const fs::path& path) {
+nibble::Tokenizer load_tokenizer(const std::filesystem::path& path) {
   return opening([&] {
-    if (fs::is_directory(path)) return load_json(path / "tokenizer.json");
-    if (path.extension() == ".json") return load_json(path);
+    const bool is_tokenizer = path.extension() == ".json" || path.extension() == ".model";
+    if (is_tokenizer || std::filesystem::is_directory(path)) return nibble::Tokenizer::open(path);
     return nibble::Tokenizer::load(nibble::Checkpoint::open(path));
   });
 }

@@ -1,4 +1,4 @@
-// A tokenizer without its model: of a .gguf file, a tokenizer.json, or a folder with one.
+// A tokenizer without its model: of a .gguf file, a tokenizer.json or tokenizer.model, or a folder with one.
 // For the commands that need no weights.
 #pragma once
 

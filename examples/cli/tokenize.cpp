@@ -70,7 +70,9 @@ void add_tokenize(CLI::App& app, Action& action) {
   CLI::App& command =
       *app.add_subcommand("tokenize", "Turn text into token ids, or back")->group("Look at a model");
   auto arguments = std::make_shared<Arguments>();
-  command.add_option("-m,--model", arguments->model, "A .gguf file, a tokenizer.json, or a folder with one")
+  command
+      .add_option("-m,--model", arguments->model,
+                  "A .gguf file, a tokenizer.json or tokenizer.model, or a folder with one")
       ->type_name("MODEL")
       ->required();
   command

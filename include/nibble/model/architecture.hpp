@@ -20,6 +20,7 @@ struct Architecture {
   Config (*config)(const ConfigReader& read);
   std::vector<TensorRow> (*tensors)(const Config& config);
   Plan (*plan)(const Config& config, const Weights& weights);
+  std::string_view models = {};  // released models of this kind, as README's table has them
 };
 
 // The architecture in this numbered place, or nothing: each arch header specialises it for a free number.

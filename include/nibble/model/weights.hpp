@@ -29,6 +29,9 @@ enum TensorTraits : std::uint32_t {
   // (of the llama converter) interleaves them. Loading reorders the former into the latter, so that both give
   // the same bits.
   rope_rows = 4,
+  // A norm weight that multiplies as 1 + w: so stored in Hugging Face files of some families, while GGUF has
+  // the sum.
+  plus1 = 8,
 };
 
 // One row of an architecture's tensor table. "{L}" in a name stands for the layer number.
@@ -43,14 +46,15 @@ struct TensorRow {
 struct Weight {
   Tensor tensor;  // named as in GGUF; shape (rows, cols) or (cols)
   std::shared_ptr<const std::vector<std::byte>>
-      own;  // where the bytes were reordered: what tensor.bytes points into
+      own;  // where the bytes are not the file's: what tensor.bytes points into
 };
 
 class NIBBLE_API Weights {
  public:
-  // Finds every row of `table` (once per layer where it names one) in the checkpoint. Tensors that no row
-  // names are left alone. Errors: missing, shape_mismatch, unsupported (a format this build does not decode,
-  // or a vector that is not F32, F16 or BF16), out_of_memory.
+  // Finds every row of `table` (once per layer where it names one) in the checkpoint; in a Hugging Face model
+  // of text and images, in its text part. Tensors that no row names are left alone. Errors: missing,
+  // shape_mismatch, unsupported (a format this build does not decode, or a vector that is not F32, F16 or
+  // BF16), out_of_memory.
   static Weights resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
                          const Config& config);
 
