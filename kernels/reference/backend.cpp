@@ -115,8 +115,12 @@ class ReferenceBackend final : public Backend {
     return bytes_of(extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs, extent.width);
   }
   static bool is_used(const Plan& plan, WeightId id) {
-    return std::any_of(plan.steps.begin(), plan.steps.end(),
-                       [&](const Step& s) { return s.w == id || (s.op == Op::matmul && s.args.bias == id); });
+    return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& s) {
+      const auto names = [&](WeightId first) {
+        return first != no_weight && first <= id && id - first < n_matrices(s);
+      };
+      return names(s.w) || (s.op == Op::matmul && names(s.args.bias));
+    });
   }
 
   std::byte* page(PageId id) { return pool_.data() + id * page_bytes_; }
@@ -155,7 +159,8 @@ class ReferenceBackend final : public Backend {
     switch (s.op) {
       case Op::embed: return embed(s);
       case Op::norm: return norm(s);
-      case Op::matmul: return matmul(s);
+      case Op::matmul: return s.args.n_experts == 0 ? matmul(s) : expert_matmul(s);
+      case Op::route: return route(s);
       case Op::rope: return rope(s);
       case Op::attend: return attend(s);
       case Op::gate: return gate(s);
@@ -192,6 +197,44 @@ class ReferenceBackend final : public Backend {
         const T dot = (Row<T>(at(s.a, s.out, i), s.a.width) * weight).sum();
         at(s.out, i)[r] = soft_cap((has_bias ? dot + bias[r] : dot) * T(s.args.scale), s.args.softcap);
       }
+    }
+  }
+
+  void expert_matmul(const Step& s) {
+    const std::uint32_t n = s.args.n_used, rows = s.out.width / n;
+    const auto cols = static_cast<std::uint32_t>((*weights_)[s.w].tensor.shape.cols());
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      for (std::uint32_t j = 0; j < n; ++j) {
+        throw_if_stopped();
+        const T* routed = at(s.b, s.out, i);
+        const auto expert = static_cast<WeightId>(routed[j]);
+        const Row<T> in(at(s.a, s.out, i) + (s.a.width == cols ? 0 : j * cols), cols);
+        Row<T> out(at(s.out, i) + j * rows, rows);
+        for (std::uint32_t r = 0; r < rows; ++r) out[r] = (in * decode(s.w + expert, r)).sum();
+        if (s.args.bias != no_weight) out += decode(s.args.bias + expert, 0);
+        if (s.args.weighted) out *= routed[n + j];
+      }
+    }
+  }
+
+  void route(const Step& s) {
+    const std::uint32_t n = s.args.n_used;
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      const Row<T> scores(at(s.a, s.out, i), s.a.width);
+      Row<T> experts(at(s.out, i), n), weights(at(s.out, i) + n, n);
+      std::vector<bool> taken(s.a.width);
+      for (std::uint32_t j = 0; j < n; ++j) {
+        std::size_t best = s.a.width;
+        for (std::size_t e = 0; e < s.a.width; ++e) {
+          if (!taken[e] && (best == s.a.width || scores[e] > scores[best])) best = e;
+        }
+        taken[best] = true;
+        experts[j] = static_cast<T>(best);
+        weights[j] = scores[best];
+      }
+      const T largest = weights[0];
+      weights = (weights - largest).exp().eval();
+      weights /= s.args.softmax_all ? (scores - largest).exp().sum() : weights.sum();
     }
   }
 
@@ -283,8 +326,10 @@ class ReferenceBackend final : public Backend {
 
   void add(const Step& s) {
     for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
-      Row<T>(at(s.out, i), s.out.width) =
-          Row<T>(at(s.a, s.out, i), s.out.width) + Row<T>(at(s.b, s.out, i), s.out.width);
+      Row<T> out(at(s.out, i), s.out.width);
+      out = Row<T>(at(s.a, s.out, i), s.out.width) + Row<T>(at(s.b, s.out, i), s.out.width);
+      for (std::uint32_t c = s.out.width; c < s.b.width; c += s.out.width)
+        out += Row<T>(at(s.b, s.out, i) + c, s.out.width);
     }
   }
 

@@ -88,9 +88,15 @@ std::string describe(const Step& step, const Weights& weights) {
     case Op::norm:
       return "norm    " + out + "rms(" + a + ") * " + weight(step.w) + " group " +
              std::to_string(args.group) + " eps " + number_text(args.eps);
-    case Op::matmul:
-      return "matmul  " + out + weight(step.w) + " * " + a +
+    case Op::matmul: {
+      const bool experts = args.n_experts != 0;
+      if (experts) tail += " for experts of " + b + (args.weighted ? " by weight" : "");
+      return "matmul  " + out + weight(step.w) + (experts ? " and so on" : "") + " * " + a +
              (args.bias == no_weight ? "" : " + " + weight(args.bias)) + tail;
+    }
+    case Op::route:
+      return "route   " + out + "top " + std::to_string(args.n_used) + " of " + a + ", softmax over " +
+             (args.softmax_all ? "all" : "them");
     case Op::rope:
       return "rope    " + slot_text(step.out) + " heads " + std::to_string(args.n_heads) + " dim " +
              std::to_string(args.head_dim) + " table " + std::to_string(args.rope);

@@ -26,6 +26,10 @@ Error tensor_error(ErrorCode code, const Tensor& tensor, std::string found, std:
                 .allowed = std::move(allowed)});
 }
 
+Error missing(const Checkpoint& checkpoint, std::string name) {
+  return Error({.code = ErrorCode::missing, .source = checkpoint.source, .field = std::move(name)});
+}
+
 void check(const Tensor& tensor, const TensorRow& row) {
   const Format* format = find_format(tensor.dtype);
   const bool is_float = format != nullptr && format->codes.group == 0;
@@ -72,13 +76,66 @@ Weight make_weight(const Tensor& tensor, const TensorRow& row, std::string name,
   return weight;
 }
 
+std::string replace(std::string_view text, std::string_view mark, std::string_view by) {
+  const std::size_t at = text.find(mark);
+  if (at == std::string_view::npos) return std::string(text);
+  return std::string(text.substr(0, at)).append(by).append(text.substr(at + mark.size()));
+}
+
+// One expert's weight, named as in files that keep experts apart: blk.3.ffn_gate.7.weight.
+std::string expert_name(std::string_view stacked, std::uint32_t expert) {
+  return replace(stacked, "_exps", "." + std::to_string(expert));
+}
+
+// The `i`-th of the parts that a tensor's first extent counts.
+Tensor slice(const Tensor& whole, std::uint64_t i) {
+  Tensor part = whole;
+  part.shape = {};
+  for (std::size_t d = 1; d < whole.shape.rank(); ++d) part.shape.push_back(whole.shape[d]);
+  const std::size_t bytes = whole.bytes.size() / whole.shape[0];
+  part.bytes = whole.bytes.subspan(i * bytes, bytes);
+  part.offset += i * bytes;
+  return part;
+}
+
+// What the file has of a row in one layer: nothing, its tensor, or those of its experts.
+std::vector<Tensor> find_tensors(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer) {
+  const bool hf = checkpoint.container == Container::safetensors;
+  const std::string name = layer_name(hf ? row.hf_name : row.name, layer);
+  const Tensor* whole = checkpoint.find(name);
+  std::vector<Tensor> found;
+  if (row.experts == 0 && whole != nullptr) found.push_back(*whole);
+  if (row.experts != 0 && whole != nullptr) {
+    if (whole->shape.rank() < 2 || whole->shape[0] != row.experts)
+      throw tensor_error(ErrorCode::shape_mismatch, *whole, to_string(whole->shape),
+                         to_string(file_shape(row)));
+    for (std::uint32_t e = 0; e < row.experts; ++e) found.push_back(slice(*whole, e));
+  }
+  if (row.experts != 0 && whole == nullptr) {
+    for (std::uint32_t e = 0; e < row.experts; ++e) {
+      const std::string one = hf ? replace(name, "{E}", std::to_string(e)) : expert_name(name, e);
+      const Tensor* tensor = checkpoint.find(one);
+      if (tensor == nullptr && e == 0) break;
+      if (tensor == nullptr) throw missing(checkpoint, one);
+      found.push_back(*tensor);
+    }
+  }
+  if (found.empty() && (row.traits & optional_tensor) == 0) throw missing(checkpoint, name);
+  return found;
+}
+
 }  // namespace
 
 std::string layer_name(std::string_view pattern, std::uint32_t layer) {
-  const std::size_t at = pattern.find(layer_mark);
-  if (at == std::string_view::npos) return std::string(pattern);
-  return std::string(pattern.substr(0, at)) + std::to_string(layer) +
-         std::string(pattern.substr(at + layer_mark.size()));
+  return replace(pattern, layer_mark, std::to_string(layer));
+}
+
+Shape file_shape(const TensorRow& row) {
+  Shape shape;
+  for (const std::uint64_t extent : {std::uint64_t{row.experts}, row.rows})
+    if (extent != 0) shape.push_back(extent);
+  shape.push_back(row.cols);
+  return shape;
 }
 
 Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
@@ -87,23 +144,29 @@ Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow
   weights.files_ = checkpoint.files;
   const bool hf = checkpoint.container == Container::safetensors;
   for (const TensorRow& row : table) {
-    const std::string_view pattern = hf ? row.hf_name : row.name;
-    if (pattern.empty()) continue;
+    if ((hf ? row.hf_name : row.name).empty()) continue;
     const bool per_layer = row.name.find(layer_mark) != std::string_view::npos;
-    for (std::uint32_t layer = 0; layer < (per_layer ? config.n_layers : 1); ++layer) {
-      const std::string file_name = layer_name(pattern, layer);
-      const Tensor* tensor = checkpoint.find(file_name);
-      if (tensor == nullptr && (row.traits & optional_tensor) == 0) {
-        throw Error({.code = ErrorCode::missing, .source = checkpoint.source, .field = file_name});
-      }
-      if (tensor == nullptr) continue;
-      std::string name = layer_name(row.name, layer);
-      const bool reorder = hf && (row.traits & rope_rows) != 0;
-      weights.by_name_.emplace(name, static_cast<WeightId>(weights.weights_.size()));
-      weights.weights_.push_back(make_weight(*tensor, row, std::move(name), reorder ? config.head_dim : 0));
-    }
+    for (std::uint32_t layer = 0; layer < (per_layer ? config.n_layers : 1); ++layer)
+      weights.add(checkpoint, row, layer, config);
   }
   return weights;
+}
+
+void Weights::add(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer,
+                  const Config& config) {
+  const std::vector<Tensor> tensors = find_tensors(checkpoint, row, layer);
+  if (tensors.empty()) return;
+  const bool reorder = checkpoint.container == Container::safetensors && (row.traits & rope_rows) != 0;
+  const std::string name = layer_name(row.name, layer);
+  by_name_.emplace(name, static_cast<WeightId>(weights_.size()));
+  for (std::uint32_t e = 0; e < tensors.size(); ++e) {
+    if (tensors[e].dtype != tensors[0].dtype) {
+      throw tensor_error(ErrorCode::unsupported, tensors[e], "another type than that of expert 0",
+                         "experts of one type");
+    }
+    weights_.push_back(make_weight(tensors[e], row, row.experts == 0 ? name : expert_name(name, e),
+                                   reorder ? config.head_dim : 0));
+  }
 }
 
 WeightId Weights::find(std::string_view name) const noexcept {

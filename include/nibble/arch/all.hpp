@@ -3,3 +3,4 @@
 #pragma once
 
 #include "nibble/arch/llama.hpp"
+#include "nibble/arch/mixtral.hpp"

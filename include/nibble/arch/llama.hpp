@@ -15,10 +15,6 @@ inline Config config(const ConfigReader& read) {
   if (const std::string act = read.text({"", "hidden_act"}, "silu"); act != "silu") {
     throw read.error(ErrorCode::unsupported, {"", "hidden_act"}, "'" + act + "'", "silu");
   }
-  if (const std::uint32_t experts = read.count({"expert_count", ""}, 0); experts != 0) {
-    throw read.error(ErrorCode::unsupported, {"expert_count", ""}, std::to_string(experts),
-                     "0 (a dense model)");
-  }
   return c;
 }
 

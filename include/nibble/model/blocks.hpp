@@ -70,7 +70,7 @@ class PlanBuilder {
     return linear_into(buffer(rows, plan_.buffers[x.buffer].rows), x, name);
   }
 
-  // x + y, in x's place: the residual stream.
+  // x + y, in x's place: the residual stream. y may hold several of x's width, as experts leave them.
   Slot add(Slot x, Slot y) {
     return push({.op = Op::add, .out = x, .a = x, .b = y, .w = no_weight, .args = {}});
   }
@@ -114,6 +114,30 @@ class PlanBuilder {
     return linear(gate, layer("ffn_down"));
   }
 
+  // For each of the token's experts weight * down( activation(gate x) * up x ): (tokens, n_experts_used,
+  // embed_dim), yet to be added.
+  Slot expert_mlp(Slot x, const Layer& layer, Activation activation, bool softmax_all = false) {
+    const std::uint32_t used = config_.n_experts_used, n = used * config_.expert_ffn_dim;
+    const Slot scores = linear(x, layer("ffn_gate_inp"));
+    const Slot chosen =
+        push({.op = Op::route,
+              .out = buffer(2 * used),
+              .a = scores,
+              .b = {},
+              .w = no_weight,
+              .args = {.n_experts = config_.n_experts, .n_used = used, .softmax_all = softmax_all}});
+    const Slot both = buffer(2 * n);
+    const Slot gate = experts_into(both.part(0, n), x, chosen, layer("ffn_gate_exps"), false);
+    const Slot up = experts_into(both.part(n, n), x, chosen, layer("ffn_up_exps"), false);
+    push({.op = Op::gate,
+          .out = gate,
+          .a = gate,
+          .b = up,
+          .w = no_weight,
+          .args = {.activation = activation}});
+    return experts_into(buffer(used * config_.embed_dim), gate, chosen, layer("ffn_down_exps"), true);
+  }
+
   // The last norm, on the rows that want logits only, and the output matrix: `tied` where the file has no own
   // one.
   Plan finish(Slot x, std::string_view norm_name, std::string_view output, std::string_view tied) {
@@ -125,6 +149,18 @@ class PlanBuilder {
 
  private:
   WeightId weight(std::string_view name) const { return weights_.get(std::string(name) + ".weight"); }
+
+  Slot experts_into(Slot out, Slot x, Slot chosen, std::string_view name, bool weighted) {
+    return push({.op = Op::matmul,
+                 .out = out,
+                 .a = x,
+                 .b = chosen,
+                 .w = weight(name),
+                 .args = {.bias = weights_.find(std::string(name) + ".bias"),
+                          .n_experts = config_.n_experts,
+                          .n_used = config_.n_experts_used,
+                          .weighted = weighted}});
+  }
 
   void rope(Slot x, std::uint32_t n_heads, std::uint32_t table) {
     push({.op = Op::rope,
