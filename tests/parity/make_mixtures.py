@@ -127,11 +127,11 @@ def gguf_tensors(spec, weights):
         values = tensor.numpy()
         if mixtral and (".q_proj." in name or ".k_proj." in name):
             values = fixtures.permute(values, heads if ".q_proj." in name else kv_heads)
-        layer = name.split(".")[2]
+        block = ".".join(["blk", *name.split(".")[2:3]])
         if name.endswith((".mlp.gate.weight", ".block_sparse_moe.gate.weight")):
-            yield f"blk.{layer}.ffn_gate_inp.weight", values
+            yield f"{block}.ffn_gate_inp.weight", values
         elif "_norm.weight" in name and "self_attn" in name:
-            yield f"blk.{layer}.attn_{name.split('.')[-2]}.weight", values
+            yield f"{block}.attn_{name.split('.')[-2]}.weight", values
         else:
             yield fixtures.gguf_name(name), values
     for i in range(layers):
