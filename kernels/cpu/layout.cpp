@@ -68,7 +68,7 @@ class Layouter {
     place.format = find_format(tensor.dtype);
     place.rows = tensor.shape.rows();
     place.cols = tensor.shape.cols();
-    if (step.op == Op::norm) {
+    if (step.op == Op::norm || step.op == Op::attend) {
       place.keep = Keep::floats;
     } else if (step.op == Op::matmul) {
       place.kernel = &kernels_.matmul(*place.format, place.rows, place.cols);

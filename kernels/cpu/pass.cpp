@@ -177,6 +177,7 @@ void Pass::attend(const Step& step) {
                .q_stride = stride(step.a),
                .out = row(step.out, 0),
                .out_stride = stride(step.out),
+               .sinks = step.w == no_weight ? nullptr : p_.vector(step.w),
                .pool = p_.kv.data(),
                .page_bytes = p_.layout.page_bytes,
                .scratch = scratch(0),

@@ -28,10 +28,14 @@ std::uint64_t bytes_of(std::uint64_t a, std::uint64_t b) {
 }
 
 template <class T>
-T activate(T x, Activation activation) {
-  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+T gated(T a, T b, Activation activation) {
+  if (activation == Activation::silu) return a / (1 + std::exp(-a)) * b;
+  if (activation == Activation::clamped_swish) {
+    a = std::min(a, T(7));
+    return a / (1 + std::exp(T(-1.702) * a)) * (std::clamp(b, T(-7), T(7)) + 1);
+  }
   const T slope = std::sqrt(2 / std::numbers::pi_v<T>);
-  return T(0.5) * x * (1 + std::tanh(slope * (x + T(0.044715) * x * x * x)));
+  return T(0.5) * a * (1 + std::tanh(slope * (a + T(0.044715) * a * a * a))) * b;
 }
 
 template <class T>
@@ -303,13 +307,17 @@ class ReferenceBackend final : public Backend {
     };
     const auto keys = load(KvPart::keys), values = load(KvPart::values);
     const std::uint32_t group = s.args.n_heads / s.args.n_kv_heads;
+    const bool has_sinks = s.w != no_weight;
+    Eigen::Array<T, Eigen::Dynamic, 1> sinks;
+    if (has_sinks) sinks = decode(s.w, 0);
     for (std::uint32_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
       const Row<T> q(at(s.a, s.out, i) + std::size_t{h} * head_dim, head_dim);
       Eigen::Array<T, Eigen::Dynamic, 1> scores(end - begin);
       for (Eigen::Index p = 0; p < scores.size(); ++p)
         scores[p] = soft_cap((q * keys.col(p)).sum() * T(s.args.scale), s.args.softcap);
-      scores = (scores - scores.maxCoeff()).exp().eval();
-      scores /= scores.sum();
+      const T largest = has_sinks ? std::max(scores.maxCoeff(), sinks[h]) : scores.maxCoeff();
+      scores = (scores - largest).exp().eval();
+      scores /= scores.sum() + (has_sinks ? std::exp(sinks[h] - largest) : T(0));
       Row<T> out(at(s.out, i) + std::size_t{h} * head_dim, head_dim);
       out.setZero();
       for (Eigen::Index p = 0; p < scores.size(); ++p) out += values.col(p) * scores[p];
@@ -319,8 +327,7 @@ class ReferenceBackend final : public Backend {
   void gate(const Step& s) {
     for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
       const T *a = at(s.a, s.out, i), *b = at(s.b, s.out, i);
-      for (std::uint32_t c = 0; c < s.out.width; ++c)
-        at(s.out, i)[c] = activate(a[c], s.args.activation) * b[c];
+      for (std::uint32_t c = 0; c < s.out.width; ++c) at(s.out, i)[c] = gated(a[c], b[c], s.args.activation);
     }
   }
 

@@ -156,6 +156,7 @@ class PlanCheck {
     demand(s.a.width == std::uint64_t{g.n_heads} * g.head_dim && s.a.width == s.out.width, "width");
     demand(s.b.width == std::uint64_t{2} * g.n_kv_heads * g.head_dim, "width");
     demand(s.out.buffer != s.a.buffer && s.out.buffer != s.b.buffer, "out");
+    if (s.w != no_weight) vector(s.w, g.n_heads);
   }
 
   const Plan& plan_;

@@ -79,6 +79,20 @@ std::string ConfigReader::text(Key key, std::string_view absent) const {
   return has(key) ? checkpoint_.metadata.text(name(key)) : std::string(absent);
 }
 
+bool ConfigReader::flag(Key key, bool absent) const {
+  return has(key) ? checkpoint_.metadata.flag(name(key), absent) : absent;
+}
+
+void ConfigReader::demand_text(Key key, std::string_view value) const {
+  if (const std::string found = text(key, value); found != value)
+    throw error(ErrorCode::unsupported, key, "'" + found + "'", std::string(value));
+}
+
+void ConfigReader::demand_flag(Key key, bool value) const {
+  if (flag(key, value) != value)
+    throw error(ErrorCode::unsupported, key, value ? "false" : "true", value ? "true" : "false");
+}
+
 Config ConfigReader::common() const {
   Config c;
   c.architecture = architecture_;

@@ -30,6 +30,15 @@ std::vector<float> llama3_divisors(const RopeConfig& config, const std::vector<f
   return divisors;
 }
 
+std::string_view activation_name(Activation activation) {
+  switch (activation) {
+    case Activation::silu: return "silu";
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::clamped_swish: return "clamped_swish";
+  }
+  return "";
+}
+
 std::string slot_text(const Slot& slot) {
   return "b" + std::to_string(slot.buffer) + "[" + std::to_string(slot.offset) + ":" +
          std::to_string(slot.offset + slot.width) + "]";
@@ -105,10 +114,9 @@ std::string describe(const Step& step, const Weights& weights) {
              std::to_string(args.n_heads) + "/" + std::to_string(args.n_kv_heads) + " dim " +
              std::to_string(args.head_dim) +
              (args.window == 0 ? "" : " window " + std::to_string(args.window)) + " scale " +
-             number_text(args.scale) + tail;
+             number_text(args.scale) + (step.w == no_weight ? "" : " sinks " + weight(step.w)) + tail;
     case Op::gate:
-      return "gate    " + out + (args.activation == Activation::silu ? "silu(" : "gelu_tanh(") + a + ") * " +
-             b;
+      return "gate    " + out + std::string(activation_name(args.activation)) + "(" + a + ") * " + b;
     case Op::add: return "add     " + out + a + " + " + b;
   }
   return {};

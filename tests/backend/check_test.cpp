@@ -72,6 +72,7 @@ TEST_CASE("every way to break a plan is refused") {
       [](Plan& p) { p.steps[attend].b.width = 8; },
       [](Plan& p) { p.steps[attend].args.window = 5; },
       [](Plan& p) { p.kv[0].head_dim = 8; },
+      [](Plan& p) { p.steps[attend].w = 3; },  // 24 sinks for 2 heads
       [](Plan& p) { p.steps[gate].b.width = 4; },
       [](Plan& p) { p.steps[add].out.width = 4; },
       [](Plan& p) { p.buffers[p.steps[add].b.buffer].last_step = add - 1; },

@@ -243,7 +243,9 @@ TEST_CASE("gate and add equal the reference on every tier") {
     const float size = i % 2 == 0 ? 1.0f : 20.0f;
     const Slot in = c.toy.inputs(2 * width, random_floats(std::size_t{c.tokens} * 2 * width, random(), size));
     const Op op = i % 3 == 0 ? Op::add : Op::gate;
-    const Activation activation = i % 3 == 1 ? Activation::silu : Activation::gelu_tanh;
+    const Activation activation = i % 3 == 1   ? Activation::silu
+                                  : i % 6 == 2 ? Activation::gelu_tanh
+                                               : Activation::clamped_swish;
     c.toy.finish({.op = op,
                   .out = {},
                   .a = in.part(0, width),
@@ -295,11 +297,16 @@ Case attend_case(std::uint32_t seed, KvType type, std::uint32_t tokens) {
   c.toy.plan.kv = {{.n_kv_heads = heads, .head_dim = head_dim, .window = window}};
   c.options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(c.toy.plan.kv, tokens, tokens));
   const Slot in = c.toy.inputs(q + kv, random_floats(std::size_t{tokens} * (q + kv), random(), 2.0f));
+  WeightId sinks = no_weight;
+  if (random() % 2 == 0) {
+    sinks = c.toy.weight("sinks", *find_format(Dtype::F32), 0, heads * group,
+                         random_floats(heads * group, random(), 5.0f));
+  }
   c.toy.finish({.op = Op::attend,
                 .out = {},
                 .a = in.part(0, q),
                 .b = in.part(q, kv),
-                .w = no_weight,
+                .w = sinks,
                 .args = {.scale = scale,
                          .softcap = random() % 3 == 0 ? 5.0f : 0.0f,
                          .layer = 0,

@@ -36,9 +36,9 @@ std::vector<TokenId> greedy(const Engine& engine, const std::vector<TokenId>& pr
 }  // namespace
 
 TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
-  const std::string name =
-      GENERATE("llama-gqa-untied", "llama-tied", "llama3-scaled", "llama-linear", "llama-headdim",
-               "llama-bias", "mistral-window", "llama-sharded", "llama-bf16", "llama-f16", "mixtral");
+  const std::string name = GENERATE("llama-gqa-untied", "llama-tied", "llama3-scaled", "llama-linear",
+                                    "llama-headdim", "llama-bias", "mistral-window", "llama-sharded",
+                                    "llama-bf16", "llama-f16", "mixtral", "qwen3moe", "qwen3moe-unnormed");
   const std::string backend = GENERATE("cpu", "reference");
   const bool hf = GENERATE(false, true);
   CAPTURE(name, backend, hf);
@@ -57,7 +57,7 @@ TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
 
 TEST_CASE("parity: a Hugging Face folder and a GGUF file of the same weights give the same bits") {
   const std::string name = GENERATE("llama-gqa-untied", "llama3-scaled", "llama-linear", "llama-headdim",
-                                    "llama-bias", "mistral-window", "llama-sharded", "mixtral");
+                                    "llama-bias", "mistral-window", "llama-sharded", "mixtral", "qwen3moe");
   CAPTURE(name);
   const std::filesystem::path folder = fixtures / name;
   const auto prompt = read_json(folder / "expected.json")["prompt_ids"].get<std::vector<TokenId>>();

@@ -4,3 +4,4 @@
 
 #include "nibble/arch/llama.hpp"
 #include "nibble/arch/mixtral.hpp"
+#include "nibble/arch/qwen3moe.hpp"

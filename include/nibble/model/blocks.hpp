@@ -46,13 +46,7 @@ class PlanBuilder {
 
   // RMS norm over the whole width, into a new buffer.
   Slot norm(Slot x, std::string_view name, Rows rows = Rows::tokens) {
-    const Slot out = buffer(x.width, rows);
-    return push({.op = Op::norm,
-                 .out = out,
-                 .a = x,
-                 .b = {},
-                 .w = weight(name),
-                 .args = {.eps = static_cast<float>(config_.norm_eps), .group = x.width}});
+    return norm_into(buffer(x.width, rows), x, name, x.width);
   }
 
   // out = name.weight * x + name.bias (where there is one), into columns of a buffer.
@@ -83,6 +77,8 @@ class PlanBuilder {
     linear_into(q, x, layer("attn_q"));
     linear_into(k, x, layer("attn_k"));
     linear_into(v, x, layer("attn_v"));
+    if (has(layer("attn_q_norm"))) norm_into(q, q, layer("attn_q_norm"), hd);
+    if (has(layer("attn_k_norm"))) norm_into(k, k, layer("attn_k_norm"), hd);
     rope(q, config_.n_heads, options.rope);
     rope(k, config_.n_kv_heads, options.rope);
 
@@ -95,7 +91,12 @@ class PlanBuilder {
               .window = options.window};
     plan_.kv.push_back({.n_kv_heads = config_.n_kv_heads, .head_dim = hd, .window = options.window});
     const Slot out = buffer(n_q);
-    push({.op = Op::attend, .out = out, .a = q, .b = qkv.part(n_q, 2 * n_kv), .w = no_weight, .args = args});
+    push({.op = Op::attend,
+          .out = out,
+          .a = q,
+          .b = qkv.part(n_q, 2 * n_kv),
+          .w = weights_.find(layer("attn_sinks.weight")),
+          .args = args});
     return linear(out, layer("attn_output"));
   }
 
@@ -116,16 +117,16 @@ class PlanBuilder {
 
   // For each of the token's experts weight * down( activation(gate x) * up x ): (tokens, n_experts_used,
   // embed_dim), yet to be added.
-  Slot expert_mlp(Slot x, const Layer& layer, Activation activation, bool softmax_all = false) {
+  Slot expert_mlp(Slot x, const Layer& layer, Activation activation) {
     const std::uint32_t used = config_.n_experts_used, n = used * config_.expert_ffn_dim;
     const Slot scores = linear(x, layer("ffn_gate_inp"));
-    const Slot chosen =
-        push({.op = Op::route,
-              .out = buffer(2 * used),
-              .a = scores,
-              .b = {},
-              .w = no_weight,
-              .args = {.n_experts = config_.n_experts, .n_used = used, .softmax_all = softmax_all}});
+    const Slot chosen = push(
+        {.op = Op::route,
+         .out = buffer(2 * used),
+         .a = scores,
+         .b = {},
+         .w = no_weight,
+         .args = {.n_experts = config_.n_experts, .n_used = used, .softmax_all = !config_.normed_experts}});
     const Slot both = buffer(2 * n);
     const Slot gate = experts_into(both.part(0, n), x, chosen, layer("ffn_gate_exps"), false);
     const Slot up = experts_into(both.part(n, n), x, chosen, layer("ffn_up_exps"), false);
@@ -149,6 +150,17 @@ class PlanBuilder {
 
  private:
   WeightId weight(std::string_view name) const { return weights_.get(std::string(name) + ".weight"); }
+  bool has(std::string_view name) const { return weights_.find(std::string(name) + ".weight") != no_weight; }
+
+  // Every `group` columns normalised together.
+  Slot norm_into(Slot out, Slot x, std::string_view name, std::uint32_t group) {
+    return push({.op = Op::norm,
+                 .out = out,
+                 .a = x,
+                 .b = {},
+                 .w = weight(name),
+                 .args = {.eps = static_cast<float>(config_.norm_eps), .group = group}});
+  }
 
   Slot experts_into(Slot out, Slot x, Slot chosen, std::string_view name, bool weighted) {
     return push({.op = Op::matmul,

@@ -77,6 +77,10 @@ class NIBBLE_API ConfigReader {
   double positive_number(Key key) const;
   double positive_number(Key key, double absent) const;
   std::string text(Key key, std::string_view absent) const;
+  bool flag(Key key, bool absent) const;
+  // Throws where the key has another value than this: the only one that the plan honours.
+  void demand_text(Key key, std::string_view value) const;
+  void demand_flag(Key key, bool value) const;
   // An Error at the key, or naming it where it is absent.
   Error error(ErrorCode code, Key key, std::string found, std::string allowed) const;
 

@@ -23,7 +23,8 @@ enum class Op : std::uint8_t {
            // for each: softmax of a[t] over them, or over all columns (softmax_all)
   rope,    // a rotated in place, head by head, at each token's position (out == a)
   attend,  // keys and values (b = k|v) appended to the cache, then out = softmax(a k^T) v over what each
-           // token may see
+           // token may see; where there is a w (n_heads), over its number for the head besides, which adds
+           // nothing to out
   gate,    // out = activation(a) * b
   add,     // out = a + b, or + the parts of b in order, where it is some times as wide
 };
@@ -52,7 +53,12 @@ struct Slot {
   friend constexpr bool operator==(const Slot&, const Slot&) = default;
 };
 
-enum class Activation : std::uint8_t { silu, gelu_tanh };
+enum class Activation : std::uint8_t {
+  silu,
+  gelu_tanh,
+  // gpt-oss: with a' = min(a, 7) and b' = b in [-7, 7], out = a' / (1 + e^(-1.702 a')) * (b' + 1)
+  clamped_swish,
+};
 
 // The numbers of a step; each op reads its own group and ignores the rest.
 struct Args {
