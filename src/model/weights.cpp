@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "nibble/quant/formats.hpp"
+#include "src/model/mxfp4_experts.hpp"
 
 namespace nibble::inline v0 {
 
@@ -46,33 +47,48 @@ void check(const Tensor& tensor, const TensorRow& row) {
   }
 }
 
-// Rows as GGUF orders them: within each head, the row of pair j's first half, then of its second.
-std::shared_ptr<const std::vector<std::byte>> interleave_halves(const Tensor& tensor, std::uint64_t n_rows,
-                                                                std::uint32_t head_dim) {
-  const std::size_t bytes = tensor.bytes.size() / n_rows;
+using OwnBytes = std::shared_ptr<const std::vector<std::byte>>;
+
+// Rows as GGUF orders them: of the `dim` that turn in each head, the row of pair j's first half, then of its
+// second.
+OwnBytes interleave_halves(const Tensor& tensor, std::uint64_t n_rows, const Config& config) {
+  const std::size_t bytes = tensor.bytes.size() / n_rows, dim = config.rope.dim;
   auto out = std::make_shared<std::vector<std::byte>>(tensor.bytes.size());
   for (std::size_t row = 0; row < n_rows; ++row) {
-    const std::size_t head = row / head_dim * head_dim;
-    const std::size_t in_head = row % head_dim;
-    const std::size_t from = head + (in_head % 2) * (head_dim / 2) + in_head / 2;
+    const std::size_t in_head = row % config.head_dim, head = row - in_head;
+    const std::size_t from = in_head < dim ? head + in_head % 2 * (dim / 2) + in_head / 2 : row;
     std::memcpy(out->data() + row * bytes, tensor.bytes.data() + from * bytes, bytes);
   }
   return out;
 }
 
-Weight make_weight(const Tensor& tensor, const TensorRow& row, std::string name, std::uint32_t reorder_head) {
+OwnBytes add_one(const Tensor& tensor) {
+  std::vector<float> values(tensor.shape.elements());
+  find_format(tensor.dtype)->decode(tensor.bytes.data(), values.data(), values.size());
+  for (float& value : values) value += 1.0f;
+  const auto bytes = std::as_bytes(std::span(values));
+  return std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+}
+
+Weight make_weight(const OwnTensor& found, const TensorRow& row, std::string name, const Config& config,
+                   bool hf) {
+  const Tensor& tensor = found.tensor;
   check(tensor, row);
   Weight weight;
   weight.tensor = tensor;
+  weight.own = found.own;
   weight.tensor.name = std::move(name);
   if (row.rows != 0) {
     weight.tensor.bytes = tensor.bytes.first(tensor.bytes.size() / tensor.shape[0] * row.rows);
     weight.tensor.shape = shape_of(row, row.rows);
   }
-  if (reorder_head != 0) {
-    weight.own = interleave_halves(weight.tensor, row.rows == 0 ? row.cols : row.rows, reorder_head);
-    weight.tensor.bytes = *weight.own;
+  if (hf && (row.traits & rope_rows) != 0) {
+    weight.own = interleave_halves(weight.tensor, row.rows == 0 ? row.cols : row.rows, config);
+  } else if (hf && (row.traits & plus1) != 0) {
+    weight.own = add_one(weight.tensor);
+    weight.tensor.dtype = Dtype::F32;
   }
+  if (weight.own) weight.tensor.bytes = *weight.own;
   return weight;
 }
 
@@ -98,27 +114,61 @@ Tensor slice(const Tensor& whole, std::uint64_t i) {
   return part;
 }
 
-// What the file has of a row in one layer: nothing, its tensor, or those of its experts.
-std::vector<Tensor> find_tensors(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer) {
-  const bool hf = checkpoint.container == Container::safetensors;
-  const std::string name = layer_name(hf ? row.hf_name : row.name, layer);
-  const Tensor* whole = checkpoint.find(name);
-  std::vector<Tensor> found;
-  if (row.experts == 0 && whole != nullptr) found.push_back(*whole);
-  if (row.experts != 0 && whole != nullptr) {
-    if (whole->shape.rank() < 2 || whole->shape[0] != row.experts)
-      throw tensor_error(ErrorCode::shape_mismatch, *whole, to_string(whole->shape),
-                         to_string(file_shape(row)));
-    for (std::uint32_t e = 0; e < row.experts; ++e) found.push_back(slice(*whole, e));
+// A model of text and images has its text part's tensors one level down; which one changed over the years.
+const Tensor* find_tensor(const Checkpoint& checkpoint, const std::string& name) {
+  const Tensor* tensor = checkpoint.find(name);
+  if (tensor == nullptr && checkpoint.container == Container::safetensors) {
+    tensor = checkpoint.find("language_model." + name);
+    if (tensor == nullptr && name.starts_with("model."))
+      tensor = checkpoint.find("model.language_model." + name.substr(6));
   }
-  if (row.experts != 0 && whole == nullptr) {
-    for (std::uint32_t e = 0; e < row.experts; ++e) {
+  return tensor;
+}
+
+void check_experts(const Tensor& stacked, const TensorRow& row) {
+  if (stacked.shape.rank() < 2 || stacked.shape[0] != row.experts)
+    throw tensor_error(ErrorCode::shape_mismatch, stacked, to_string(stacked.shape),
+                       to_string(file_shape(row)));
+}
+
+// The experts of a row, in one tensor or in one for each; none where the first is missing.
+std::vector<OwnTensor> find_experts(const Checkpoint& checkpoint, const TensorRow& row,
+                                    const std::string& name) {
+  const bool hf = checkpoint.container == Container::safetensors;
+  const RowChoice choice{(row.traits & odd_rows) != 0 ? 1u : 0u,
+                         (row.traits & (even_rows | odd_rows)) != 0 ? 2u : 1u};
+  const Tensor* whole = find_tensor(checkpoint, name);
+  const Tensor* blocks = hf ? find_tensor(checkpoint, name + "_blocks") : nullptr;
+  const Tensor* scales = hf ? find_tensor(checkpoint, name + "_scales") : nullptr;
+  if (whole != nullptr) check_experts(*whole, row);
+  if (blocks != nullptr) check_experts(*blocks, row);
+  std::vector<OwnTensor> found;
+  for (std::uint32_t e = 0; e < row.experts; ++e) {
+    if (whole != nullptr) {
+      const Tensor one = slice(*whole, e);
+      found.push_back(hf && choice.step != 1 ? choose_elements(one, choice) : OwnTensor{one, nullptr});
+    } else if (blocks != nullptr && scales != nullptr) {
+      found.push_back(mxfp4_expert(*blocks, *scales, e, choice));
+    } else {
       const std::string one = hf ? replace(name, "{E}", std::to_string(e)) : expert_name(name, e);
-      const Tensor* tensor = checkpoint.find(one);
+      const Tensor* tensor = find_tensor(checkpoint, one);
       if (tensor == nullptr && e == 0) break;
       if (tensor == nullptr) throw missing(checkpoint, one);
-      found.push_back(*tensor);
+      found.push_back({*tensor, nullptr});
     }
+  }
+  return found;
+}
+
+// What the file has of a row in one layer: nothing, its tensor, or those of its experts.
+std::vector<OwnTensor> find_tensors(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer) {
+  const bool hf = checkpoint.container == Container::safetensors;
+  const std::string name = layer_name(hf ? row.hf_name : row.name, layer);
+  std::vector<OwnTensor> found;
+  if (row.experts != 0) {
+    found = find_experts(checkpoint, row, name);
+  } else if (const Tensor* tensor = find_tensor(checkpoint, name); tensor != nullptr) {
+    found.push_back({*tensor, nullptr});
   }
   if (found.empty() && (row.traits & optional_tensor) == 0) throw missing(checkpoint, name);
   return found;
@@ -154,18 +204,17 @@ Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow
 
 void Weights::add(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer,
                   const Config& config) {
-  const std::vector<Tensor> tensors = find_tensors(checkpoint, row, layer);
+  const std::vector<OwnTensor> tensors = find_tensors(checkpoint, row, layer);
   if (tensors.empty()) return;
-  const bool reorder = checkpoint.container == Container::safetensors && (row.traits & rope_rows) != 0;
   const std::string name = layer_name(row.name, layer);
   by_name_.emplace(name, static_cast<WeightId>(weights_.size()));
   for (std::uint32_t e = 0; e < tensors.size(); ++e) {
-    if (tensors[e].dtype != tensors[0].dtype) {
-      throw tensor_error(ErrorCode::unsupported, tensors[e], "another type than that of expert 0",
+    if (tensors[e].tensor.dtype != tensors[0].tensor.dtype) {
+      throw tensor_error(ErrorCode::unsupported, tensors[e].tensor, "another type than that of expert 0",
                          "experts of one type");
     }
-    weights_.push_back(make_weight(tensors[e], row, row.experts == 0 ? name : expert_name(name, e),
-                                   reorder ? config.head_dim : 0));
+    weights_.push_back(make_weight(tensors[e], row, row.experts == 0 ? name : expert_name(name, e), config,
+                                   checkpoint.container == Container::safetensors));
   }
 }
 

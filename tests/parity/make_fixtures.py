@@ -29,7 +29,6 @@ import safetensors.torch
 import torch
 from transformers import LlamaForCausalLM, MistralForCausalLM, LlamaConfig, MistralConfig
 
-import make_mixtures
 import make_tokenizers
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -400,7 +399,6 @@ def main():
     llama, mistral = make_tokenizers.llama3(288), make_tokenizers.mistral(400)
     for index, (name, spec) in enumerate(MODELS.items()):
         make_model(name, spec, mistral if "sliding_window" in spec["config"] else llama, 1000 * (index + 1))
-    make_mixtures.write_all(llama)
     for tokens, name, bundle in (
         ("tiny-llama3", "llama-gqa-untied", llama),
         ("tiny-mistral", "mistral-window", mistral),

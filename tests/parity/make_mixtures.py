@@ -1,4 +1,9 @@
-"""Parity fixtures of mixtures of experts: the part of make_fixtures.py that draws and writes those.
+"""Parity fixtures of mixtures of experts.
+
+    venv/bin/python make_mixtures.py [NAME...]    # rewrites these folders of fixtures/, or all that are listed here
+
+Layout and rules are those of make_fixtures.py, whose parts this uses. gpt-oss has its experts in MXFP4 in both
+containers, in the files' two arrangements.
 
 Two experts of every layer score exactly alike for every token: their rows of the router are the same. Which of them
 torch.topk takes is chance, so that what is fixed here is nibble's rule: of equals, the first. No other pair of experts
@@ -8,14 +13,18 @@ comes so close at the border of being chosen that rounding could decide (MIN_GAP
 import contextlib
 import json
 import math
+import shutil
+import sys
 
 import gguf
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Mxfp4Config
 
 import make_fixtures as fixtures
+import make_tokenizers
 
+MXFP4 = gguf.GGMLQuantizationType.MXFP4
 MIN_GAP = 1e-3
 TIED = (1, 2)  # experts
 
@@ -50,6 +59,38 @@ MODELS = {
             "num_experts_per_tok": 3,
             "moe_intermediate_size": 16,
             "norm_topk_prob": False,
+        },
+    ),
+    "gpt-oss": dict(
+        dims=(64, 3, 4, 2, 16, 32),
+        experts=(4, 2, 32),
+        max_position=160,
+        architecture=("gpt-oss", "GptOssForCausalLM", "gpt_oss"),
+        config={
+            "rope_theta": 1000.0,
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "truncate": False,
+                "original_max_position_embeddings": 40,
+            },
+            "sliding_window": 12,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "attention_bias": True,
+            "swiglu_limit": 7.0,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "quantization_config": {
+                "quant_method": "mxfp4",
+                "modules_to_not_convert": [
+                    "model.layers.*.self_attn",
+                    "model.layers.*.mlp.router",
+                    "model.embed_tokens",
+                    "lm_head",
+                ],
+            },
         },
     ),
 }
@@ -93,7 +134,8 @@ def draw_weights(spec, vocab, seed):
     rng = np.random.default_rng(seed + 1)
     hidden, layers, _, _, head_dim, _ = spec["dims"]
     n_experts, _, ffn = spec["experts"]
-    mixtral = spec["architecture"][0] == "llama"
+    family = spec["architecture"][0]
+    mixtral = family == "llama"
 
     def matrix(rows, cols, gain):
         return torch.from_numpy((rng.standard_normal((rows, cols)) * gain / math.sqrt(cols)).astype(np.float32))
@@ -102,6 +144,9 @@ def draw_weights(spec, vocab, seed):
         layer = f"model.layers.{i}"
         for part in ("gate", "up", "down"):
             del weights[f"{layer}.mlp.{part}_proj.weight"]
+        if family == "gpt-oss":
+            weights |= draw_gpt_oss(spec, layer, rng)
+            continue
         block = f"{layer}.block_sparse_moe" if mixtral else f"{layer}.mlp"
         router = matrix(n_experts, hidden, 1.5)
         router[TIED[1]] = router[TIED[0]]
@@ -117,10 +162,48 @@ def draw_weights(spec, vocab, seed):
     return weights
 
 
+def draw_gpt_oss(spec, layer, rng):
+    """What gpt-oss has in a layer beside matrices of attention and norms, as its Hugging Face files hold it."""
+    hidden, _, heads, kv_heads, head_dim, _ = spec["dims"]
+    n_experts, _, ffn = spec["experts"]
+    draw = lambda gain, *shape: torch.from_numpy((rng.standard_normal(shape) * gain).astype(np.float32))  # noqa: E731
+    router, router_bias = draw(1.5 / math.sqrt(hidden), n_experts, hidden), draw(0.3, n_experts)
+    for t in (router, router_bias):
+        t[TIED[1]] = t[TIED[0]]
+    weights = {f"{layer}.mlp.router.weight": router, f"{layer}.mlp.router.bias": router_bias}
+    weights[f"{layer}.self_attn.sinks"] = draw(2.0, heads)
+    for part, size in (("q", heads), ("k", kv_heads), ("v", kv_heads)):
+        weights[f"{layer}.self_attn.{part}_proj.bias"] = draw(0.3, size * head_dim)
+    weights[f"{layer}.self_attn.o_proj.bias"] = draw(0.2, hidden)
+    for part, rows, cols in (("gate_up_proj", 2 * ffn, hidden), ("down_proj", hidden, ffn)):
+        values = draw(2.5 / math.sqrt(cols), n_experts, rows, cols).numpy()
+        blocks = gguf.quants.quantize(values, MXFP4).reshape(n_experts, rows, cols // 32, 17)
+        codes = np.concatenate([blocks[..., 1:] & 15, blocks[..., 1:] >> 4], axis=-1)
+        packed = codes[..., 0::2] | codes[..., 1::2] << 4
+        weights[f"{layer}.mlp.experts.{part}_blocks"] = torch.from_numpy(np.ascontiguousarray(packed))
+        weights[f"{layer}.mlp.experts.{part}_scales"] = torch.from_numpy(np.ascontiguousarray(blocks[..., 0]))
+        weights[f"{layer}.mlp.experts.{part}_bias"] = draw(0.5, n_experts, rows)
+    return weights
+
+
+def gpt_oss_experts(spec, weights):
+    """GGUF names and values of gpt-oss's experts: gate and up apart, codes i and i + 16 in a byte."""
+    for i in range(spec["dims"][1]):
+        of = lambda name: weights[f"model.layers.{i}.mlp.experts.{name}"].numpy()  # noqa: B023, E731
+        for part, stems in (("gate_up_proj", ("ffn_gate", "ffn_up")), ("down_proj", ("ffn_down",))):
+            packed, scales = of(f"{part}_blocks"), of(f"{part}_scales")[..., None]
+            codes = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], 32)
+            blocks = np.concatenate([scales, codes[..., :16] | codes[..., 16:] << 4], axis=-1)
+            rows = blocks.reshape(*blocks.shape[:2], -1)
+            for n, stem in enumerate(stems):
+                yield f"blk.{i}.{stem}_exps.weight", rows[:, n :: len(stems)]
+                yield f"blk.{i}.{stem}_exps.bias", of(f"{part}_bias")[:, n :: len(stems)]
+
+
 def gguf_tensors(spec, weights):
     """GGUF names and values: experts stacked, rows of q and k in the order of the llama converter."""
     hidden, layers, heads, kv_heads, _, _ = spec["dims"]
-    mixtral = spec["architecture"][0] == "llama"
+    mixtral, gpt_oss = (spec["architecture"][0] == family for family in ("llama", "gpt-oss"))
     for name, tensor in weights.items():
         if ".experts." in name:
             continue
@@ -132,8 +215,17 @@ def gguf_tensors(spec, weights):
             yield f"{block}.ffn_gate_inp.weight", values
         elif "_norm.weight" in name and "self_attn" in name:
             yield f"{block}.attn_{name.split('.')[-2]}.weight", values
+        elif ".mlp.router." in name:
+            yield f"{block}.ffn_gate_inp.{name.rsplit('.', 1)[1]}", values
+        elif name.endswith(".sinks"):
+            yield f"{block}.attn_sinks.weight", values
+        elif gpt_oss and ".post_attention_layernorm." in name:
+            yield f"{block}.post_attention_norm.weight", values
         else:
             yield fixtures.gguf_name(name), values
+    if gpt_oss:
+        yield from gpt_oss_experts(spec, weights)
+        return
     for i in range(layers):
         for w, part, stem in PARTS:
             suffix = f".{w if mixtral else part}.weight"
@@ -162,7 +254,11 @@ def write_gguf(folder, name, spec, config, bundle, weights):
     w.add_rope_freq_base(config["rope_theta"])
     w.add_expert_count(n_experts)
     w.add_expert_used_count(n_used)
-    if "moe_intermediate_size" in config:
+    if rope := config.get("rope_scaling"):
+        w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        w.add_rope_scaling_factor(rope["factor"])
+        w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    if "moe_intermediate_size" in config or "quantization_config" in config:
         w.add_expert_feed_forward_length(expert_ffn)
     if not config.get("norm_topk_prob", True):
         w.add_expert_weights_norm(False)
@@ -172,16 +268,18 @@ def write_gguf(folder, name, spec, config, bundle, weights):
     w.add_quantization_version(gguf.GGML_QUANT_VERSION)
     bundle.add_to_gguf(w)
     for tensor, values in gguf_tensors(spec, weights):
-        w.add_tensor(tensor, np.ascontiguousarray(values))
+        w.add_tensor(tensor, np.ascontiguousarray(values), raw_dtype=MXFP4 if values.dtype == np.uint8 else None)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
 
 
-def load(hf):
+def load(hf, **overrides):
+    if json.loads((hf / "config.json").read_text()).get("quantization_config"):
+        overrides["quantization_config"] = Mxfp4Config(dequantize=True)
     return AutoModelForCausalLM.from_pretrained(
-        hf, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
+        hf, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", **overrides
     ).eval()
 
 
@@ -212,6 +310,16 @@ def make_model(name, spec, bundle, first_seed):
 
 
 @torch.no_grad()
-def write_all(bundle):
+def main():
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    torch.use_deterministic_algorithms(True)
+    bundle = make_tokenizers.llama3(288)
     for index, (name, spec) in enumerate(MODELS.items()):
-        make_model(name, spec, bundle, 100_000 * (index + 1))
+        if len(sys.argv) == 1 or name in sys.argv:
+            shutil.rmtree(fixtures.FIXTURES / name, ignore_errors=True)
+            make_model(name, spec, bundle, 100_000 * (index + 1))
+
+
+if __name__ == "__main__":
+    main()

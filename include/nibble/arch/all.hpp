@@ -2,6 +2,10 @@
 // The model stage finds them through model/architecture.hpp.
 #pragma once
 
+#include "nibble/arch/gpt_oss.hpp"
 #include "nibble/arch/llama.hpp"
 #include "nibble/arch/mixtral.hpp"
+#include "nibble/arch/phi3.hpp"
+#include "nibble/arch/qwen2.hpp"
+#include "nibble/arch/qwen3.hpp"
 #include "nibble/arch/qwen3moe.hpp"

@@ -20,8 +20,7 @@ inline Config config(const ConfigReader& read) {
 
 // Shapes are (rows, cols) = (out, in).
 inline std::vector<TensorRow> tensors(const Config& c) {
-  const std::uint64_t d = c.embed_dim, q = c.n_heads * c.head_dim, kv = c.n_kv_heads * c.head_dim,
-                      f = c.expert_ffn_dim;
+  const std::uint64_t d = c.embed_dim, q = c.q_dim(), kv = c.kv_dim(), f = c.expert_ffn_dim;
   const std::uint32_t n = c.n_experts;
   return {
       {"token_embd.weight", "model.embed_tokens.weight", c.vocab_size, d, padded_rows},

@@ -29,6 +29,12 @@ enum TensorTraits : std::uint32_t {
   // (of the llama converter) interleaves them. Loading reorders the former into the latter, so that both give
   // the same bits.
   rope_rows = 4,
+  // A norm weight that multiplies as 1 + w: so stored in Hugging Face files of some families, while GGUF has
+  // the sum.
+  plus1 = 8,
+  // Hugging Face files keep gate and up of gpt-oss in one tensor: rows 0, 2, ... and 1, 3, ...
+  even_rows = 64,
+  odd_rows = 128,
 };
 
 // One row of an architecture's tensor table. "{L}" in a name stands for the layer number, "{E}" for an
@@ -40,22 +46,23 @@ struct TensorRow {
   std::uint64_t cols = 0;
   std::uint32_t traits = 0;
   // So many of it, in one tensor (experts, rows, cols), or in one for each: where `hf_name` has an "{E}", and
-  // in old GGUF files ("ffn_gate.{E}" for "ffn_gate_exps"). Each becomes a weight of its own, with
-  // consecutive ids.
+  // in old GGUF files ("ffn_gate.{E}" for "ffn_gate_exps"); or, in Hugging Face files, as MXFP4 in
+  // "NAME_blocks" and "NAME_scales". Each becomes a weight of its own, with consecutive ids.
   std::uint32_t experts = 0;
 };
 
 struct Weight {
   Tensor tensor;  // named as in GGUF; shape (rows, cols) or (cols)
   std::shared_ptr<const std::vector<std::byte>>
-      own;  // where the bytes were reordered: what tensor.bytes points into
+      own;  // where the bytes are not the file's: what tensor.bytes points into
 };
 
 class NIBBLE_API Weights {
  public:
-  // Finds every row of `table` (once per layer where it names one) in the checkpoint. Tensors that no row
-  // names are left alone. Errors: missing, shape_mismatch, unsupported (a format this build does not decode,
-  // or a vector that is not F32, F16 or BF16), out_of_memory.
+  // Finds every row of `table` (once per layer where it names one) in the checkpoint; in a Hugging Face model
+  // of text and images, in its text part. Tensors that no row names are left alone. Errors: missing,
+  // shape_mismatch, unsupported (a format this build does not decode, or a vector that is not F32, F16 or
+  // BF16), out_of_memory.
   static Weights resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
                          const Config& config);
 
