@@ -57,9 +57,11 @@ TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
   const nlohmann::json expected = read_json(folder / "expected.json");
   const auto prompt = expected["prompt_ids"].get<std::vector<TokenId>>();
   const Model model = Model::open(hf ? folder / "hf" : gguf_of(folder));
-  Engine engine(
-      model,
-      {.backend = backend, .threads = 2, .context = expected.value("context", 256u), .kv = KvType::F32});
+  Engine engine(model, {.backend = backend,
+                        .isa = backend == "cpu" ? expected.value("isa", "") : "",
+                        .threads = 2,
+                        .context = expected.value("context", 256u),
+                        .kv = KvType::F32});
 
   CHECK(largest_difference(logits_of(engine, prompt), read_floats(folder / "logits.f32")) <= 1e-4);
 
