@@ -2,6 +2,7 @@
 // The whole flow from file to logits; fixtures are described in tests/parity/README.md.
 #include <string>
 
+#include "kernels/cpu/dispatch.hpp"
 #include "nibble/nibble.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
@@ -28,6 +29,14 @@ std::vector<std::string> models(bool with_gguf) {
   return names;
 }
 
+// The reference, and each tier that runs here.
+std::vector<EngineOptions> backends() {
+  std::vector<EngineOptions> options{{.backend = "reference"}};
+  for (const cpu::Tier& tier : cpu::tiers())
+    if (cpu::runs_here(tier)) options.push_back({.backend = "cpu", .isa = std::string(tier.table->tier)});
+  return options;
+}
+
 std::vector<float> logits_of(Engine& engine, const std::vector<TokenId>& tokens) {
   Sequence sequence = engine.make_sequence();
   const StepInput input{.sequence = &sequence, .tokens = tokens, .outputs = Outputs::all};
@@ -48,20 +57,20 @@ std::vector<TokenId> greedy(const Engine& engine, const std::vector<TokenId>& pr
 
 TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
   const std::string name = GENERATE(from_range(models(false)));
-  const std::string backend = GENERATE("cpu", "reference");
+  EngineOptions options = GENERATE(from_range(backends()));
   const bool hf = GENERATE(false, true);
-  CAPTURE(name, backend, hf);
+  CAPTURE(name, options.backend, options.isa, hf);
 
   const std::filesystem::path folder = fixtures / name;
   if (!hf && !exists(gguf_of(folder))) return;
   const nlohmann::json expected = read_json(folder / "expected.json");
+  if (expected.value("isa", options.isa) != options.isa && options.backend == "cpu") return;
   const auto prompt = expected["prompt_ids"].get<std::vector<TokenId>>();
   const Model model = Model::open(hf ? folder / "hf" : gguf_of(folder));
-  Engine engine(model, {.backend = backend,
-                        .isa = backend == "cpu" ? expected.value("isa", "") : "",
-                        .threads = 2,
-                        .context = expected.value("context", 256u),
-                        .kv = KvType::F32});
+  options.threads = 2;
+  options.context = expected.value("context", 256u);
+  options.kv = KvType::F32;
+  Engine engine(model, options);
 
   CHECK(largest_difference(logits_of(engine, prompt), read_floats(folder / "logits.f32")) <= 1e-4);
 

@@ -100,8 +100,8 @@ MODELS = {
             "hidden_activation": "gelu_pytorch_tanh",
             "rope_theta": 10000.0,
             "query_pre_attn_scalar": 16,
-            "attn_logit_softcapping": 1.5,
-            "final_logit_softcapping": 5.0,
+            "attn_logit_softcapping": 6.0,
+            "final_logit_softcapping": 9.0,
             "sliding_window": 12,
         },
         undo={
@@ -143,9 +143,9 @@ MODELS = {
         tied=True,
         config={
             "rope_theta": 10000.0,
-            "embedding_multiplier": 6.0,
+            "embedding_multiplier": 1.6,
             "attention_multiplier": 0.5,
-            "residual_multiplier": 0.4,
+            "residual_multiplier": 1.4,
             "logits_scaling": 1.5,
         },
         undo={
@@ -222,8 +222,9 @@ def load(spec, config, weights):
     return model
 
 
-def gain(name):
-    for part, value in (("q_proj", 1.6), ("k_proj", 1.6), ("qkv_proj", 1.5), ("lm_head", 3.0)):
+def gain(name, shifted):
+    sharp = 3.5 if shifted else 1.6
+    for part, value in (("q_proj", sharp), ("k_proj", sharp), ("qkv_proj", 1.5), ("lm_head", 3.0)):
         if part in name:
             return value
     return 1.5
@@ -240,14 +241,14 @@ def draw_weights(spec, config, seed):
         values = rng.standard_normal(shape)
         if "norm" in name:
             values = 0.1 * values + (0 if shifted else 1) + (0.4 if "q_norm" in name or "k_norm" in name else 0)
-            # Gemma: what the layers add must outweigh the scaled embedding, or a token only repeats itself.
-            values += 2 if shifted and "layers" in name and ("post_a" in name or "post_f" in name) else 0
+            # Gemma: layers must outweigh the scaled embedding, or a token only repeats itself.
+            values += {"model.norm.weight": 6}.get(name, 0) if shifted else 0
         elif name.endswith("bias"):
             values *= 0.3
         elif "embed_tokens" in name:
-            values *= 0.5
+            values *= 0.08 if shifted else 0.5
         else:
-            values *= gain(name) / math.sqrt(shape[1])
+            values *= gain(name, shifted) / math.sqrt(shape[1])
         weights[name] = torch.from_numpy(values.astype(np.float32))
     return weights
 
