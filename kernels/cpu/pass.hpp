@@ -53,6 +53,7 @@ class Pass {
   void embed(const Step& step, std::size_t i);
   void norm(const Step& step, std::size_t i);
   void rope(const Step& step, std::size_t i);
+  void gather(const Step& step, std::size_t i);
   void convert(const Step& step, std::size_t i);
   void store_kv(const Step& step, std::size_t i);
 

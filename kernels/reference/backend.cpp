@@ -160,6 +160,7 @@ class ReferenceBackend final : public Backend {
       case Op::attend: return attend(s);
       case Op::gate: return gate(s);
       case Op::add: return add(s);
+      case Op::gather: return gather(s);
     }
   }
 
@@ -285,6 +286,13 @@ class ReferenceBackend final : public Backend {
     for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
       Row<T>(at(s.out, i), s.out.width) =
           Row<T>(at(s.a, s.out, i), s.out.width) + Row<T>(at(s.b, s.out, i), s.out.width);
+    }
+  }
+
+  void gather(const Step& s) {
+    const std::vector<std::uint32_t>& order = plan_->orders[s.args.order];
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      for (std::uint32_t c = 0; c < s.out.width; ++c) at(s.out, i)[c] = at(s.a, s.out, i)[order[c]];
     }
   }
 

@@ -86,6 +86,7 @@ class PlanCheck {
       case Op::add:
         input(s.b, s.out, "b");
         return demand(s.a.width == s.out.width && s.b.width == s.out.width, "width");
+      case Op::gather: return gather(s);
     }
     fail(ErrorCode::unsupported, "op " + std::to_string(static_cast<int>(s.op)));
   }
@@ -115,6 +116,14 @@ class PlanCheck {
     demand(s.a.width == std::uint64_t{g.n_heads} * g.head_dim && s.a.width == s.out.width, "width");
     demand(s.b.width == std::uint64_t{2} * g.n_kv_heads * g.head_dim, "width");
     demand(s.out.buffer != s.a.buffer && s.out.buffer != s.b.buffer, "out");
+  }
+
+  void gather(const Step& s) const {
+    demand(s.out.buffer != s.a.buffer, "out");
+    demand(s.args.order < plan_.orders.size(), "order");
+    const std::vector<std::uint32_t>& order = plan_.orders[s.args.order];
+    demand(order.size() == s.out.width, "order");
+    for (const std::uint32_t column : order) demand(column < s.a.width, "order");
   }
 
   const Plan& plan_;

@@ -104,6 +104,7 @@ std::string describe(const Step& step, const Weights& weights) {
       return "gate    " + out + (args.activation == Activation::silu ? "silu(" : "gelu_tanh(") + a + ") * " +
              b;
     case Op::add: return "add     " + out + a + " + " + b;
+    case Op::gather: return "gather  " + out + a + " in order " + std::to_string(args.order);
   }
   return {};
 }

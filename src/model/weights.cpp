@@ -4,8 +4,10 @@
 #include "nibble/model/weights.hpp"
 
 #include <cstring>
+#include <optional>
 
 #include "nibble/quant/formats.hpp"
+#include "src/model/four_bit.hpp"
 
 namespace nibble::inline v0 {
 
@@ -56,10 +58,9 @@ std::shared_ptr<const std::vector<std::byte>> interleave_halves(const Tensor& te
   return out;
 }
 
-Weight make_weight(const Tensor& tensor, const TensorRow& row, std::string name, std::uint32_t reorder_head) {
-  check(tensor, row);
-  Weight weight;
-  weight.tensor = tensor;
+Weight make_weight(Weight weight, const TensorRow& row, std::string name, std::uint32_t reorder_head) {
+  check(weight.tensor, row);
+  const Tensor tensor = weight.tensor;
   weight.tensor.name = std::move(name);
   if (row.rows != 0) {
     weight.tensor.bytes = tensor.bytes.first(tensor.bytes.size() / tensor.shape[0] * row.rows);
@@ -86,6 +87,7 @@ Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow
   Weights weights;
   weights.files_ = checkpoint.files;
   const bool hf = checkpoint.container == Container::safetensors;
+  const FourBit four_bit = hf ? read_four_bit(checkpoint.metadata) : FourBit();
   for (const TensorRow& row : table) {
     const std::string_view pattern = hf ? row.hf_name : row.name;
     if (pattern.empty()) continue;
@@ -93,14 +95,17 @@ Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow
     for (std::uint32_t layer = 0; layer < (per_layer ? config.n_layers : 1); ++layer) {
       const std::string file_name = layer_name(pattern, layer);
       const Tensor* tensor = checkpoint.find(file_name);
-      if (tensor == nullptr && (row.traits & optional_tensor) == 0) {
+      std::optional<Weight> found = tensor != nullptr ? Weight{.tensor = *tensor, .own = nullptr}
+                                                      : find_four_bit(checkpoint, four_bit, file_name);
+      if (!found && (row.traits & optional_tensor) == 0) {
         throw Error({.code = ErrorCode::missing, .source = checkpoint.source, .field = file_name});
       }
-      if (tensor == nullptr) continue;
+      if (!found) continue;
       std::string name = layer_name(row.name, layer);
       const bool reorder = hf && (row.traits & rope_rows) != 0;
       weights.by_name_.emplace(name, static_cast<WeightId>(weights.weights_.size()));
-      weights.weights_.push_back(make_weight(*tensor, row, std::move(name), reorder ? config.head_dim : 0));
+      weights.weights_.push_back(
+          make_weight(*std::move(found), row, std::move(name), reorder ? config.head_dim : 0));
     }
   }
   return weights;

@@ -90,3 +90,13 @@ save("state", "to_evaluate", state(5, 9, 0, 1))
 save("state", "window_passed", state(140, 140, 0, 1))
 save("state", "another_engines", state(5, 5, 0, 1, help=2))
 save("state", "no_checksum", state(5, 5, 0, 1, help=1))
+
+
+def sums(name, calls, values):
+    name = name.encode()
+    return struct.pack("<I", len(name)) + name + struct.pack(f"<II{len(values)}f", calls, len(values), *values)
+
+
+save("importance", "entries", struct.pack("<I", 2) + sums("a", 2, [1, 0, 3]) + sums("b", 0, [4]) + struct.pack("<I", 7))
+save("importance", "tensors", gguf([], [tensor("a.in_sum2", [4, 2], 0, 0), tensor("a.counts", [1, 2], 0, 32)],
+                                   struct.pack("<10f", 1, 2, 3, 4, 5, 6, 7, 8, 2, 0)))

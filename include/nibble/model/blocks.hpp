@@ -57,11 +57,12 @@ class PlanBuilder {
 
   // out = name.weight * x + name.bias (where there is one), into columns of a buffer.
   Slot linear_into(Slot out, Slot x, std::string_view name) {
+    const WeightId id = weight(name);
     return push({.op = Op::matmul,
                  .out = out,
-                 .a = x,
+                 .a = in_order(x, id),
                  .b = {},
-                 .w = weight(name),
+                 .w = id,
                  .args = {.bias = weights_.find(std::string(name) + ".bias")}});
   }
 
@@ -125,6 +126,19 @@ class PlanBuilder {
 
  private:
   WeightId weight(std::string_view name) const { return weights_.get(std::string(name) + ".weight"); }
+
+  // x as the matrix's columns lie; matrices beside each other that agree share it.
+  Slot in_order(Slot x, WeightId matrix) {
+    const std::vector<std::uint32_t>& order = weights_[matrix].order;
+    if (order.empty()) return x;
+    const auto last = std::find_if(plan_.steps.rbegin(), plan_.steps.rend(),
+                                   [](const Step& step) { return step.op != Op::matmul; });
+    if (last->op == Op::gather && last->a == x && plan_.orders[last->args.order] == order) return last->out;
+    plan_.orders.push_back(order);
+    const auto number = static_cast<std::uint32_t>(plan_.orders.size() - 1);
+    const Slot out = buffer(x.width, plan_.buffers[x.buffer].rows);
+    return push({.op = Op::gather, .out = out, .a = x, .b = {}, .w = no_weight, .args = {.order = number}});
+  }
 
   void rope(Slot x, std::uint32_t n_heads, std::uint32_t table) {
     push({.op = Op::rope,

@@ -1,0 +1,21 @@
+// A model's hyperparameters as GGUF has them: keys, and the tensors that stand for RoPE scaling.
+// Used by `nibble quantize` for folders and by `nibble synth` for presets.
+#pragma once
+
+#include <vector>
+
+#include "nibble/file/gguf.hpp"
+#include "nibble/file/metadata.hpp"
+#include "nibble/model/config.hpp"
+
+namespace cli {
+
+nibble::Metadata gguf_keys(const nibble::Config& config);
+
+// rope_freqs where scaling is llama3's; none where keys say it all.
+std::vector<nibble::GgufTensor> rope_tensors(const nibble::RopeConfig& rope);
+
+// An F32 vector.
+nibble::GgufTensor make_vector(std::string name, std::vector<float> values);
+
+}  // namespace cli
