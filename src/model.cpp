@@ -13,6 +13,7 @@ namespace nibble::inline v0 {
 
 struct Model::State {
   Checkpoint checkpoint;
+  const Architecture* architecture;
   Config config;
   Weights weights;
   Plan plan;
@@ -87,7 +88,7 @@ Model Model::open(const std::filesystem::path& path, const ModelOptions& options
     Tokenizer tokenizer = Tokenizer::load(checkpoint, options.limits);
     check_vocabulary(checkpoint, config, tokenizer);
     const std::uint64_t fingerprint = make_fingerprint(plan, weights);
-    return Model(std::make_shared<const State>(State{std::move(checkpoint), std::move(config),
+    return Model(std::make_shared<const State>(State{std::move(checkpoint), &architecture, std::move(config),
                                                      std::move(weights), std::move(plan),
                                                      std::move(tokenizer), options.limits, fingerprint}));
   });
@@ -99,6 +100,13 @@ const Checkpoint& Model::checkpoint() const noexcept { return state_->checkpoint
 const Config& Model::config() const noexcept { return state_->config; }
 const Weights& Model::weights() const noexcept { return state_->weights; }
 const Plan& Model::plan() const noexcept { return state_->plan; }
+Plan Model::plan(std::uint32_t context) const {
+  return translate_errors([&] {
+    Config config = state_->config;
+    config.rope.context = config.local_rope.context = context;
+    return state_->architecture->plan(config, state_->weights);
+  });
+}
 const Tokenizer& Model::tokenizer() const noexcept { return state_->tokenizer; }
 const Limits& Model::limits() const noexcept { return state_->limits; }
 std::uint64_t Model::fingerprint() const noexcept { return state_->fingerprint; }

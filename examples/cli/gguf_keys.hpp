@@ -2,6 +2,7 @@
 // Used by `nibble quantize` for folders and by `nibble synth` for presets.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "nibble/file/gguf.hpp"
@@ -12,7 +13,13 @@ namespace cli {
 
 nibble::Metadata gguf_keys(const nibble::Config& config);
 
-// rope_freqs where scaling is llama3's; none where keys say it all.
+// What the keys of a model say, read by its architecture. Errors: as when a file is opened.
+nibble::Config read_keys(const nibble::Metadata& metadata);
+
+// What gguf_keys has no words for, or nothing: such a model would not compute the same from GGUF.
+std::string first_untold(const nibble::Config& config);
+
+// rope_freqs where scaling is llama3's, rope_factors_* where it is longrope; none where keys say it all.
 std::vector<nibble::GgufTensor> rope_tensors(const nibble::RopeConfig& rope);
 
 // An F32 vector.

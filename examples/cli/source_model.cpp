@@ -29,6 +29,9 @@ void read_folder(SourceModel& model) {
   const nibble::Limits limits;
   const nibble::Config config =
       architecture.config(nibble::ConfigReader(checkpoint, architecture.name, limits));
+  if (const std::string untold = first_untold(config); !untold.empty()) {
+    throw Failure(bad_model, checkpoint.source + ": GGUF has no key for " + untold + " as this model has it");
+  }
   model.weights = nibble::Weights::resolve(checkpoint, architecture.tensors(config), config);
   for (nibble::WeightId id = 0; id < model.weights->size(); ++id) {
     const nibble::Weight& weight = (*model.weights)[id];

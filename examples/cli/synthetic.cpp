@@ -54,9 +54,7 @@ std::vector<std::pair<std::string, nibble::Shape>> list_tensors(const Preset& pr
   checkpoint.source = preset.name;
   checkpoint.metadata = metadata;
   const nibble::Architecture& architecture = nibble::find_architecture(checkpoint);
-  const nibble::Limits limits;
-  const nibble::Config config =
-      architecture.config(nibble::ConfigReader(checkpoint, architecture.name, limits));
+  const nibble::Config config = read_keys(metadata);
   std::vector<nibble::TensorRow> rows = architecture.tensors(config);
   std::erase_if(rows, [&](const nibble::TensorRow& row) { return !has_tensor(preset, row); });
   std::vector<std::pair<std::string, nibble::Shape>> tensors;

@@ -32,6 +32,9 @@ class NIBBLE_API Model {
   const Config& config() const noexcept;
   const Weights& weights() const noexcept;
   const Plan& plan() const noexcept;
+  // The plan for engines of this context: plan() but for the rotary tables, where those depend on the context
+  // (dynamic, longrope). plan() itself is for the context the model was trained for.
+  Plan plan(std::uint32_t context) const;
   const Tokenizer& tokenizer() const noexcept;
   const Limits& limits() const noexcept;
   // Identifies what a saved state belongs to: a hash over the plan and every tensor's name, type, shape and a

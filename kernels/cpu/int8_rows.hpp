@@ -38,33 +38,39 @@ inline std::size_t int8_row_bytes(std::size_t cols) {
   return ((groups * sizeof(Int8Group) + 63) / 64 | 1) * 64;
 }
 
-// ActivationForm::convert. Plain loops that compilers turn into vectors: magnitudes are compared as integers,
-// and adding 1.5 * 2^23 rounds to an integer in the low bits.
-inline void quantise_row(const float* in, std::size_t cols, std::byte* out) {
+// n columns of a group, inlined with n a constant: compilers turn the loops into vectors. Magnitudes are
+// compared as integers, and adding 1.5 * 2^23 rounds to an integer in the low bits.
+[[gnu::always_inline]] inline void quantise_group(const float* in, std::size_t n, Int8Group& group) {
   constexpr float smallest = 0x1p-120f;  // below, 127 over it would be infinite: such groups are zero
   constexpr float round = 0x1.8p23f;
-  auto* group = reinterpret_cast<Int8Group*>(out);
-  for (std::size_t begin = 0; begin < cols; begin += activation_group, ++group) {
-    const std::size_t n = std::min(activation_group, cols - begin);
-    *group = {};
-    std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < n; ++i)
-      bits = std::max(bits, std::bit_cast<std::uint32_t>(in[begin + i]) & 0x7fff'ffffu);
-    const auto largest = std::bit_cast<float>(bits);
-    group->d = largest / 127.0f;
-    const float inverse = largest < smallest ? 0.0f : 127.0f / largest;
-    for (std::size_t k = 0; k < n; k += 16) {
-      std::int32_t sum = 0;
-      for (std::size_t i = k; i < k + 16; ++i) {
-        const float x = in[begin + i] * inverse + round;
-        const std::int32_t value = std::bit_cast<std::int32_t>(x) - std::bit_cast<std::int32_t>(round);
-        group->q[i] = static_cast<std::int8_t>(value);
-        sum += value;
-      }
-      if (k % 32 == 0) group->minus_low[k / 32] = -sum;
-      group->minus32[k / 32] -= sum;
-    }
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    bits = std::max(bits, std::bit_cast<std::uint32_t>(in[i]) & 0x7fff'ffffu);
+  const auto largest = std::bit_cast<float>(bits);
+  group.d = largest / 127.0f;
+  const float inverse = largest < smallest ? 0.0f : 127.0f / largest;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float x = in[i] * inverse + round;
+    group.q[i] =
+        static_cast<std::int8_t>(std::bit_cast<std::int32_t>(x) - std::bit_cast<std::int32_t>(round));
   }
+  for (std::size_t k = 0; k < n; k += 32) {
+    std::int32_t low = 0, high = 0;
+    for (std::size_t i = k; i < k + 16; ++i) low += group.q[i];
+    for (std::size_t i = k + 16; i < k + 32; ++i) high += group.q[i];
+    group.minus_low[k / 32] = -low;
+    group.minus32[k / 32] = -(low + high);
+  }
+}
+
+// ActivationForm::convert.
+inline void quantise_row(const float* in, std::size_t cols, std::byte* out) {
+  auto* group = reinterpret_cast<Int8Group*>(out);
+  for (; cols >= activation_group; cols -= activation_group, in += activation_group, ++group)
+    quantise_group(in, activation_group, *group);
+  if (cols == 0) return;
+  *group = {};
+  quantise_group(in, cols, *group);
 }
 
 }  // namespace

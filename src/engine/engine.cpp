@@ -30,7 +30,7 @@ void check_files(const Model& model) {
 EngineSettings prepare(const Model& model, const EngineOptions& options) {
   EngineSettings settings = settle(model, options);
   check_files(model);
-  settings.backend->prepare(model.plan(), model.weights(), settings.options.watch);
+  settings.backend->prepare(*settings.model_plan, model.weights(), settings.options.watch);
   check_files(model);
   return settings;
 }
@@ -65,6 +65,8 @@ StateKey Engine::State::state_key() const {
     layout.add(layer.head_dim);
     layout.add(layer.window);
   }
+  for (const RopeTable& rope : settings.model_plan->ropes)  // which may depend on the context
+    layout.add(std::as_bytes(std::span(rope.inverse_frequency)));
   return {settings.plan.kv_type, model.fingerprint(), layout.value(), settings.page_bytes};
 }
 

@@ -107,7 +107,8 @@ EngineSettings settle(const Model& model, const EngineOptions& given) {
   EngineSettings s;
   s.options = complete(model, given);
   EngineOptions& o = s.options;
-  const Plan& plan = model.plan();
+  s.model_plan = std::make_unique<const Plan>(model.plan(o.context));
+  const Plan& plan = *s.model_plan;
   s.page_bytes = kv_page_bytes(plan.kv, *o.kv);
   const std::uint64_t rows = logits_bytes / (sizeof(float) * plan.vocab_size);
   s.plan.outputs = static_cast<std::uint32_t>(

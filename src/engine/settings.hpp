@@ -12,6 +12,7 @@ namespace nibble::inline v0 {
 struct EngineSettings {
   EngineOptions options;  // every default filled in
   EnginePlan plan;
+  std::unique_ptr<const Plan> model_plan;  // for this context
   std::uint64_t page_bytes = 0;
   std::unique_ptr<Backend> backend;  // not yet prepared
 };

@@ -19,15 +19,16 @@ constexpr Key ffn_dim{"feed_forward_length", "intermediate_size"};
 constexpr Key vocab_size{"vocab_size", "vocab_size"};
 constexpr Key context_length{"context_length", "max_position_embeddings"};
 constexpr Key norm_eps{"attention.layer_norm_rms_epsilon", "rms_norm_eps"};
-constexpr Key rope_dim{"rope.dimension_count", ""};
-constexpr Key rope_base{"rope.freq_base", "rope_theta"};
 
 constexpr std::uint64_t max_width = 1u << 30;
 
 }  // namespace
 
 std::string ConfigReader::name(Key key) const {
-  return is_gguf() ? architecture_ + "." + std::string(key.gguf) : std::string(key.hf);
+  if (is_gguf()) return architecture_ + "." + std::string(key.gguf);
+  // A model of text and images keeps its text part's keys apart.
+  std::string nested = "text_config." + std::string(key.hf);
+  return checkpoint_.metadata.has(nested) ? nested : std::string(key.hf);
 }
 
 bool ConfigReader::has(Key key) const {
@@ -75,32 +76,100 @@ std::string ConfigReader::text(Key key, std::string_view absent) const {
   return has(key) ? checkpoint_.metadata.text(name(key)) : std::string(absent);
 }
 
-Config ConfigReader::common() const {
+bool ConfigReader::flag(Key key, bool absent) const {
+  return has(key) ? checkpoint_.metadata.flag(name(key), absent) : absent;
+}
+
+void ConfigReader::demand_text(Key key, std::string_view value) const {
+  if (const std::string found = text(key, value); found != value)
+    throw error(ErrorCode::unsupported, key, "'" + found + "'", std::string(value));
+}
+
+void ConfigReader::demand_flag(Key key, bool value) const {
+  if (flag(key, value) != value)
+    throw error(ErrorCode::unsupported, key, value ? "false" : "true", value ? "true" : "false");
+}
+
+std::vector<bool> ConfigReader::layer_flags(Key key, std::uint32_t n_layers) const {
+  if (!has(key)) return {};
+  const Metadata& metadata = checkpoint_.metadata;
+  std::vector<bool> flags;
+  if (std::holds_alternative<std::vector<bool>>(metadata.find(name(key))->value)) {
+    flags = *metadata.flags(name(key));
+  } else {
+    for (const std::int64_t value : *metadata.integers(name(key))) {
+      if (value != 0 && value != 1)
+        throw error(ErrorCode::out_of_range, key, std::to_string(value), "0 or 1 for each layer");
+      flags.push_back(value == 1);
+    }
+  }
+  if (flags.size() < n_layers)
+    throw error(ErrorCode::shape_mismatch, key, std::to_string(flags.size()) + " layers",
+                std::to_string(n_layers));
+  flags.resize(n_layers);
+  return flags;
+}
+
+std::vector<bool> ConfigReader::global_layers(std::uint32_t n_layers, std::vector<bool> absent) const {
+  const Key types{"", "layer_types"};
+  const Key pattern{"attention.sliding_window_pattern", "sliding_window_pattern"};
+  const Metadata& metadata = checkpoint_.metadata;
+  if (has(types)) {
+    std::vector<bool> global;
+    for (const std::string& type : *metadata.texts(name(types))) {
+      if (type != "full_attention" && type != "sliding_attention")
+        throw error(ErrorCode::unsupported, types, "'" + type + "'", "full_attention, sliding_attention");
+      global.push_back(type == "full_attention");
+    }
+    if (global.size() != n_layers)
+      throw error(ErrorCode::shape_mismatch, types, std::to_string(global.size()) + " layers",
+                  std::to_string(n_layers));
+    return global;
+  }
+  if (!has(pattern)) return absent;
+  if (std::holds_alternative<std::int64_t>(metadata.find(name(pattern))->value))
+    return every_nth(positive(pattern), n_layers);
+  std::vector<bool> global = layer_flags(pattern, n_layers);  // true: with a window
+  global.flip();
+  return global;
+}
+
+std::vector<bool> every_nth(std::uint32_t n, std::uint32_t n_layers) {
+  std::vector<bool> layers(n_layers);
+  for (std::uint32_t i = 0; i < n_layers; ++i) layers[i] = (i + 1) % n == 0;
+  return layers;
+}
+
+Config ConfigReader::common(const Config& absent) const {
+  const auto required = [&](Key key, std::uint32_t stand_in) {
+    return stand_in != 0 && !is_gguf() ? positive(key, stand_in) : positive(key);
+  };
   Config c;
   c.architecture = architecture_;
   c.name = checkpoint_.metadata.text(is_gguf() ? "general.name" : "_name_or_path", "");
-  c.n_layers = positive(n_layers);
+  c.n_layers = required(n_layers, absent.n_layers);
   if (c.n_layers > limits_.layers) {
     throw error(ErrorCode::limit, n_layers, std::to_string(c.n_layers),
                 "at most " + std::to_string(limits_.layers));
   }
-  c.embed_dim = positive(embed_dim);
-  c.n_heads = positive(n_heads);
-  c.n_kv_heads = positive(n_kv_heads, c.n_heads);
+  c.embed_dim = required(embed_dim, absent.embed_dim);
+  c.n_heads = required(n_heads, absent.n_heads);
+  c.n_kv_heads = positive(n_kv_heads, !is_gguf() && absent.n_kv_heads != 0 ? absent.n_kv_heads : c.n_heads);
   if (c.n_heads % c.n_kv_heads != 0) {
     throw error(ErrorCode::out_of_range, n_kv_heads, std::to_string(c.n_kv_heads),
                 "a divisor of the " + std::to_string(c.n_heads) + " heads");
   }
-  if (!has(head_dim) && c.embed_dim % c.n_heads != 0) {
+  const bool known_head = has(head_dim) || (!is_gguf() && absent.head_dim != 0);
+  if (!known_head && c.embed_dim % c.n_heads != 0) {
     throw error(ErrorCode::out_of_range, n_heads, std::to_string(c.n_heads),
                 "a divisor of the width " + std::to_string(c.embed_dim) + ", or an explicit head size");
   }
-  c.head_dim = positive(head_dim, std::max(1u, c.embed_dim / c.n_heads));
+  c.head_dim = known_head ? required(head_dim, absent.head_dim) : c.embed_dim / c.n_heads;
   if (positive(value_dim, c.head_dim) != c.head_dim) {
     throw error(ErrorCode::unsupported, value_dim, std::to_string(positive(value_dim)),
                 "the key length " + std::to_string(c.head_dim));
   }
-  c.ffn_dim = positive(ffn_dim);
+  c.ffn_dim = required(ffn_dim, absent.ffn_dim);
   // Widths of the plan's buffers are 32-bit.
   for (const auto& [key, width] : {std::pair{n_heads, std::uint64_t{c.n_heads} * c.head_dim},
                                    std::pair{ffn_dim, std::uint64_t{c.ffn_dim}}}) {
@@ -111,56 +180,20 @@ Config ConfigReader::common() const {
   }
   const auto* tokens = is_gguf() ? checkpoint_.metadata.texts("tokenizer.ggml.tokens") : nullptr;
   c.vocab_size = tokens != nullptr ? positive(vocab_size, static_cast<std::uint32_t>(tokens->size()))
-                                   : positive(vocab_size);
+                                   : required(vocab_size, absent.vocab_size);
   if (c.vocab_size > limits_.vocabulary) {
     throw error(ErrorCode::limit, vocab_size, std::to_string(c.vocab_size),
                 "at most " + std::to_string(limits_.vocabulary));
   }
-  c.context_length = positive(context_length);
+  c.context_length = required(context_length, absent.context_length);
   if (c.context_length > limits_.context) {
     throw error(ErrorCode::limit, context_length, std::to_string(c.context_length),
                 "at most " + std::to_string(limits_.context));
   }
-  c.norm_eps = positive_number(norm_eps);
-  read_rope(c);
+  c.norm_eps = absent.norm_eps != 0 && !is_gguf() ? positive_number(norm_eps, absent.norm_eps)
+                                                  : positive_number(norm_eps);
+  c.rope = read_rope(c, is_gguf() ? 10'000.0 : absent.rope.base);
   return c;
-}
-
-void ConfigReader::read_rope(Config& c) const {
-  RopeConfig& r = c.rope;
-  r.dim = positive(rope_dim, c.head_dim);
-  if (r.dim % 2 != 0 || r.dim > c.head_dim) {
-    throw error(ErrorCode::out_of_range, has(rope_dim) ? rope_dim : head_dim, std::to_string(r.dim),
-                "an even number up to the head size " + std::to_string(c.head_dim));
-  }
-  // transformers 5 moved the base and the scaling into one object.
-  const bool grouped = !is_gguf() && has({"", "rope_parameters.rope_type"});
-  const std::string group = grouped ? "rope_parameters." : "rope_scaling.";
-  const std::string theta = group + "rope_theta";
-  r.base = positive_number(rope_base, positive_number({"", theta}, r.base));
-
-  const std::string type_key = group + (has({"", group + "rope_type"}) ? "rope_type" : "type");
-  const Key type{"rope.scaling.type", type_key};
-  const std::string factor_key = group + "factor";
-  const Key factor{has({"rope.scale_linear", ""}) ? "rope.scale_linear" : "rope.scaling.factor", factor_key};
-  const std::string scaling = text(type, is_gguf() && has(factor) ? "linear" : "none");
-  if (scaling == "none" || scaling == "default") return;
-  if (scaling != "linear" && scaling != "llama3") {
-    throw error(ErrorCode::unsupported, type, "'" + scaling + "'", "none, linear, llama3");
-  }
-  r.scaling = scaling == "linear" ? RopeScaling::linear : RopeScaling::llama3;
-  // A GGUF file may name linear scaling and give no factor: no scaling.
-  r.factor = is_gguf() ? positive_number(factor, 1.0) : positive_number(factor);
-  if (r.scaling == RopeScaling::linear) return;
-  const std::string low = group + "low_freq_factor", high = group + "high_freq_factor",
-                    original = group + "original_max_position_embeddings";
-  r.low_frequency_factor = positive_number({"", low});
-  r.high_frequency_factor = positive_number({"", high});
-  r.original_context = positive_number({"", original});
-  if (r.high_frequency_factor <= r.low_frequency_factor) {
-    throw error(ErrorCode::out_of_range, {"", high}, std::to_string(r.high_frequency_factor),
-                "above the low frequency factor " + std::to_string(r.low_frequency_factor));
-  }
 }
 
 }  // namespace nibble::inline v0

@@ -44,33 +44,63 @@ void check(const Tensor& tensor, const TensorRow& row) {
   }
 }
 
-// Rows as GGUF orders them: within each head, the row of pair j's first half, then of its second.
-std::shared_ptr<const std::vector<std::byte>> interleave_halves(const Tensor& tensor, std::uint64_t n_rows,
-                                                                std::uint32_t head_dim) {
-  const std::size_t bytes = tensor.bytes.size() / n_rows;
+using OwnBytes = std::shared_ptr<const std::vector<std::byte>>;
+
+// Rows as GGUF orders them: of the `dim` that turn in each head, the row of pair j's first half, then of its
+// second.
+OwnBytes interleave_halves(const Tensor& tensor, std::uint64_t n_rows, const Config& config) {
+  const std::size_t bytes = tensor.bytes.size() / n_rows, dim = config.rope.dim;
   auto out = std::make_shared<std::vector<std::byte>>(tensor.bytes.size());
   for (std::size_t row = 0; row < n_rows; ++row) {
-    const std::size_t head = row / head_dim * head_dim;
-    const std::size_t in_head = row % head_dim;
-    const std::size_t from = head + (in_head % 2) * (head_dim / 2) + in_head / 2;
+    const std::size_t in_head = row % config.head_dim, head = row - in_head;
+    const std::size_t from = in_head < dim ? head + in_head % 2 * (dim / 2) + in_head / 2 : row;
     std::memcpy(out->data() + row * bytes, tensor.bytes.data() + from * bytes, bytes);
   }
   return out;
 }
 
-Weight make_weight(Weight weight, const TensorRow& row, std::string name, std::uint32_t reorder_head) {
+OwnBytes add_one(const Tensor& tensor) {
+  std::vector<float> values(tensor.shape.elements());
+  find_format(tensor.dtype)->decode(tensor.bytes.data(), values.data(), values.size());
+  for (float& value : values) value += 1.0f;
+  const auto bytes = std::as_bytes(std::span(values));
+  return std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+}
+
+Weight make_weight(Weight weight, const TensorRow& row, std::string name, const Config& config, bool hf) {
   check(weight.tensor, row);
-  const Tensor tensor = weight.tensor;
-  weight.tensor.name = std::move(name);
+  Tensor& tensor = weight.tensor;
+  tensor.name = std::move(name);
   if (row.rows != 0) {
-    weight.tensor.bytes = tensor.bytes.first(tensor.bytes.size() / tensor.shape[0] * row.rows);
-    weight.tensor.shape = shape_of(row, row.rows);
+    tensor.bytes = tensor.bytes.first(tensor.bytes.size() / tensor.shape[0] * row.rows);
+    tensor.shape = shape_of(row, row.rows);
   }
-  if (reorder_head != 0) {
-    weight.own = interleave_halves(weight.tensor, row.rows == 0 ? row.cols : row.rows, reorder_head);
-    weight.tensor.bytes = *weight.own;
+  if (hf && (row.traits & rope_rows) != 0) {
+    weight.own = interleave_halves(tensor, row.rows == 0 ? row.cols : row.rows, config);
+    tensor.bytes = *weight.own;
+  } else if (hf && (row.traits & plus1) != 0) {
+    weight.own = add_one(tensor);
+    tensor.dtype = Dtype::F32;
+    tensor.bytes = *weight.own;
   }
   return weight;
+}
+
+// A model of text and images has its text part's tensors one level down; which one changed over the years.
+std::vector<std::string> names_of(const Checkpoint& checkpoint, const std::string& name) {
+  if (checkpoint.container != Container::safetensors) return {name};
+  std::vector<std::string> names = {name, "language_model." + name};
+  if (name.starts_with("model.")) names.push_back("model.language_model." + name.substr(6));
+  return names;
+}
+
+std::optional<Weight> find_weight(const Checkpoint& checkpoint, const FourBit& four_bit,
+                                  const std::string& name) {
+  for (const std::string& one : names_of(checkpoint, name)) {
+    if (const Tensor* tensor = checkpoint.find(one)) return Weight{.tensor = *tensor, .own = nullptr};
+    if (auto weight = find_four_bit(checkpoint, four_bit, one)) return weight;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -94,18 +124,14 @@ Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow
     const bool per_layer = row.name.find(layer_mark) != std::string_view::npos;
     for (std::uint32_t layer = 0; layer < (per_layer ? config.n_layers : 1); ++layer) {
       const std::string file_name = layer_name(pattern, layer);
-      const Tensor* tensor = checkpoint.find(file_name);
-      std::optional<Weight> found = tensor != nullptr ? Weight{.tensor = *tensor, .own = nullptr}
-                                                      : find_four_bit(checkpoint, four_bit, file_name);
+      std::optional<Weight> found = find_weight(checkpoint, four_bit, file_name);
       if (!found && (row.traits & optional_tensor) == 0) {
         throw Error({.code = ErrorCode::missing, .source = checkpoint.source, .field = file_name});
       }
       if (!found) continue;
       std::string name = layer_name(row.name, layer);
-      const bool reorder = hf && (row.traits & rope_rows) != 0;
       weights.by_name_.emplace(name, static_cast<WeightId>(weights.weights_.size()));
-      weights.weights_.push_back(
-          make_weight(*std::move(found), row, std::move(name), reorder ? config.head_dim : 0));
+      weights.weights_.push_back(make_weight(*std::move(found), row, std::move(name), config, hf));
     }
   }
   return weights;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Writes the seeds of the containers and of saved states into corpus/: small right files that mutations start from."""
+import json
 import struct
 from pathlib import Path
 
@@ -100,3 +101,30 @@ def sums(name, calls, values):
 save("importance", "entries", struct.pack("<I", 2) + sums("a", 2, [1, 0, 3]) + sums("b", 0, [4]) + struct.pack("<I", 7))
 save("importance", "tensors", gguf([], [tensor("a.in_sum2", [4, 2], 0, 0), tensor("a.counts", [1, 2], 0, 32)],
                                    struct.pack("<10f", 1, 2, 3, 4, 5, 6, 7, 8, 2, 0)))
+
+
+# Hyperparameters: the config.json of every parity model, and GGUF metadata with every key that some family reads.
+u32 = lambda n: (4, struct.pack("<I", n))  # noqa: E731
+f32 = lambda x: (6, struct.pack("<f", x))  # noqa: E731
+dense = {
+    "block_count": u32(2), "context_length": u32(64), "embedding_length": u32(8), "feed_forward_length": u32(12),
+    "attention.head_count": u32(2), "attention.head_count_kv": u32(1), "attention.layer_norm_rms_epsilon": f32(1e-6),
+    "vocab_size": u32(6), "rope.dimension_count": u32(4), "rope.freq_base": f32(1e4),
+    "attention.sliding_window": u32(16), "attention.key_length": u32(4), "attention.value_length": u32(4),
+}
+scaled = {"rope.scaling.type": (8, text("yarn")), "rope.scaling.factor": f32(4), "rope.scaling.yarn_beta_fast": f32(32),
+          "rope.scaling.yarn_beta_slow": f32(1), "rope.scaling.yarn_attn_factor": f32(1.1),
+          "rope.scaling.original_context_length": u32(16), "rope.scaling.attn_factor": f32(1.2)}
+more = {
+    "gemma2": {"attn_logit_softcapping": f32(50), "final_logit_softcapping": f32(30)},
+    "gemma3": {"attention.sliding_window_pattern": (9, array(7, 2, b"\1\0")), "rope.freq_base_swa": f32(1e3)},
+    "granite": {"logit_scale": f32(8), "residual_scale": f32(0.2), "embedding_scale": f32(12), "attention.scale": f32(0.1),
+                "rope.scaling.finetuned": (7, b"\1")},
+    "llama": {}, "phi3": {"rope.scaling.type": (8, text("longrope"))}, "qwen2": {}, "qwen3": {}, "smollm3": {},
+}
+for architecture, keys in more.items():
+    pairs = dense | (scaled if architecture != "granite" else {}) | keys
+    entries = [entry(f"{architecture}.{key}", kind, value) for key, (kind, value) in pairs.items()]
+    save("config", f"{architecture}.gguf", gguf([entry("general.architecture", 8, text(architecture)), *entries], [], 0))
+for path in sorted((corpus.parent.parent / "parity" / "fixtures").glob("*/hf/config.json")):
+    save("config", f"{path.parent.parent.name}.json", json.dumps(json.loads(path.read_text())).encode())

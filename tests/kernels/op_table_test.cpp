@@ -159,8 +159,14 @@ TEST_CASE("norm equals the reference on every tier") {
     const float size = i % 3 == 0 ? 1e-4f : i % 3 == 1 ? 1.0f : 1e4f;
     const Slot in = c.toy.inputs(width, random_floats(std::size_t{c.tokens} * width, random(), size));
     const WeightId w = c.toy.weight("w", *find_format(Dtype::BF16), 0, group, random_floats(group, random()));
-    c.toy.finish(
-        {.op = Op::norm, .out = {}, .a = in, .b = {}, .w = w, .args = {.eps = 1e-5f, .group = group}}, width);
+    Step norm{.op = Op::norm, .out = in, .a = in, .b = {}, .w = w, .args = {.eps = 1e-5f, .group = group}};
+    if (i % 2 == 0) {
+      c.toy.finish(norm, width);
+    } else {  // in place, as heads are
+      c.toy.plan.steps.push_back(norm);
+      const Slot zeros = c.toy.inputs(width, std::vector<float>(std::size_t{c.tokens} * width));
+      c.toy.finish({.op = Op::add, .out = {}, .a = in, .b = zeros, .w = no_weight, .args = {}}, width);
+    }
     check_case(c, nullptr);
   }
 }

@@ -2,6 +2,7 @@
 // The whole flow from file to logits; fixtures are described in tests/parity/README.md.
 #include <string>
 
+#include "kernels/cpu/dispatch.hpp"
 #include "nibble/nibble.hpp"
 #include "support/catch.hpp"
 #include "support/fixtures.hpp"
@@ -15,6 +16,25 @@ const std::filesystem::path fixtures = NIBBLE_SOURCE_DIR "/tests/parity/fixtures
 
 std::filesystem::path gguf_of(const std::filesystem::path& folder) {
   return exists(folder / "model.gguf") ? folder / "model.gguf" : folder / "model-00001-of-00003.gguf";
+}
+
+// Every model folder; with_gguf: those that are there as GGUF, too.
+std::vector<std::string> models(bool with_gguf) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(fixtures)) {
+    if (exists(entry.path() / "expected.json") && (!with_gguf || exists(gguf_of(entry.path()))))
+      names.push_back(entry.path().filename().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+// The reference, and each tier that runs here.
+std::vector<EngineOptions> backends() {
+  std::vector<EngineOptions> options{{.backend = "reference"}};
+  for (const cpu::Tier& tier : cpu::tiers())
+    if (cpu::runs_here(tier)) options.push_back({.backend = "cpu", .isa = std::string(tier.table->tier)});
+  return options;
 }
 
 std::vector<float> logits_of(Engine& engine, const std::vector<TokenId>& tokens) {
@@ -36,18 +56,20 @@ std::vector<TokenId> greedy(const Engine& engine, const std::vector<TokenId>& pr
 }  // namespace
 
 TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
-  const std::string name =
-      GENERATE("llama-gqa-untied", "llama-tied", "llama3-scaled", "llama-linear", "llama-headdim",
-               "llama-bias", "mistral-window", "llama-sharded", "llama-bf16", "llama-f16");
-  const std::string backend = GENERATE("cpu", "reference");
+  const std::string name = GENERATE(from_range(models(false)));
+  EngineOptions options = GENERATE(from_range(backends()));
   const bool hf = GENERATE(false, true);
-  CAPTURE(name, backend, hf);
+  CAPTURE(name, options.backend, options.isa, hf);
 
   const std::filesystem::path folder = fixtures / name;
+  if (!hf && !exists(gguf_of(folder))) return;
   const nlohmann::json expected = read_json(folder / "expected.json");
   const auto prompt = expected["prompt_ids"].get<std::vector<TokenId>>();
   const Model model = Model::open(hf ? folder / "hf" : gguf_of(folder));
-  Engine engine(model, {.backend = backend, .threads = 2, .context = 256, .kv = KvType::F32});
+  options.threads = 2;
+  options.context = expected.value("context", 256u);
+  options.kv = KvType::F32;
+  Engine engine(model, options);
 
   CHECK(largest_difference(logits_of(engine, prompt), read_floats(folder / "logits.f32")) <= 1e-4);
 
@@ -56,14 +78,14 @@ TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
 }
 
 TEST_CASE("parity: a Hugging Face folder and a GGUF file of the same weights give the same bits") {
-  const std::string name = GENERATE("llama-gqa-untied", "llama3-scaled", "llama-linear", "llama-headdim",
-                                    "llama-bias", "mistral-window", "llama-sharded");
+  const std::string name = GENERATE(from_range(models(true)));
   CAPTURE(name);
   const std::filesystem::path folder = fixtures / name;
-  const auto prompt = read_json(folder / "expected.json")["prompt_ids"].get<std::vector<TokenId>>();
+  const nlohmann::json expected = read_json(folder / "expected.json");
+  const auto prompt = expected["prompt_ids"].get<std::vector<TokenId>>();
   std::vector<std::vector<float>> logits;
   for (const auto& path : {folder / "hf", gguf_of(folder)}) {
-    Engine engine(Model::open(path), {.threads = 1, .context = 256});
+    Engine engine(Model::open(path), {.threads = 1, .context = expected.value("context", 256u)});
     logits.push_back(logits_of(engine, prompt));
   }
   CHECK(std::ranges::equal(logits[0], logits[1]));

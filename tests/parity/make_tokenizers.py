@@ -244,12 +244,12 @@ class Bundle:
             config["chat_template"] = self.chat_template
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
 
-    def add_to_gguf(self, writer):
-        """The tokenizer.ggml.* keys, as the usual converter writes them."""
+    def add_to_gguf(self, writer, rows=0):
+        """The tokenizer.ggml.* keys, as the usual converter writes them, padded to so many tokens."""
         document = json.loads(self.tokenizer.to_str())
         size = self.tokenizer.get_vocab_size()
-        tokens = [self.tokenizer.id_to_token(i) for i in range(size)]
-        types = [gguf.TokenType.NORMAL] * size
+        tokens = [self.tokenizer.id_to_token(i) for i in range(size)] + [f"[PAD{i}]" for i in range(size, rows)]
+        types = [gguf.TokenType.NORMAL] * size + [gguf.TokenType.UNUSED] * (len(tokens) - size)
         for token in document["added_tokens"]:
             types[token["id"]] = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
         writer.add_tokenizer_model(self.kind)

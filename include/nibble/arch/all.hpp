@@ -2,4 +2,11 @@
 // The model stage finds them through model/architecture.hpp.
 #pragma once
 
+#include "nibble/arch/gemma2.hpp"
+#include "nibble/arch/gemma3.hpp"
+#include "nibble/arch/granite.hpp"
 #include "nibble/arch/llama.hpp"
+#include "nibble/arch/phi3.hpp"
+#include "nibble/arch/qwen2.hpp"
+#include "nibble/arch/qwen3.hpp"
+#include "nibble/arch/smollm3.hpp"

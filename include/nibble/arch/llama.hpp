@@ -12,9 +12,7 @@ inline constexpr std::string_view hf_names[] = {"LlamaForCausalLM", "MistralForC
 inline Config config(const ConfigReader& read) {
   Config c = read.common();
   c.window = read.count({"attention.sliding_window", "sliding_window"}, 0);
-  if (const std::string act = read.text({"", "hidden_act"}, "silu"); act != "silu") {
-    throw read.error(ErrorCode::unsupported, {"", "hidden_act"}, "'" + act + "'", "silu");
-  }
+  read.demand_text({"", "hidden_act"}, "silu");
   if (const std::uint32_t experts = read.count({"expert_count", ""}, 0); experts != 0) {
     throw read.error(ErrorCode::unsupported, {"expert_count", ""}, std::to_string(experts),
                      "0 (a dense model)");
@@ -24,8 +22,7 @@ inline Config config(const ConfigReader& read) {
 
 // Shapes are (rows, cols) = (out, in).
 inline std::vector<TensorRow> tensors(const Config& c) {
-  const std::uint64_t d = c.embed_dim, q = c.n_heads * c.head_dim, kv = c.n_kv_heads * c.head_dim,
-                      f = c.ffn_dim;
+  const std::uint64_t d = c.embed_dim, q = c.q_dim(), kv = c.kv_dim(), f = c.ffn_dim;
   return {
       {"token_embd.weight", "model.embed_tokens.weight", c.vocab_size, d, padded_rows},
       {"output_norm.weight", "model.norm.weight", 0, d},

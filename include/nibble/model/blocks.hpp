@@ -20,16 +20,18 @@ struct Layer {
   }
 };
 
+inline constexpr std::uint32_t no_rope = ~0u;
+
 struct AttentionOptions {
-  std::uint32_t rope = 0;    // index from add_rope
+  std::uint32_t rope = 0;    // index from add_rope; no_rope: no positions
   std::uint32_t window = 0;  // 0: none
-  float scale = 0.0f;        // 0: 1 / sqrt(head_dim)
-  float softcap = 0.0f;      // 0: none
 };
 
+// The config's scales and soft-caps are applied where they belong, without being asked for.
 class PlanBuilder {
  public:
-  PlanBuilder(const Config& config, const Weights& weights) : config_(config), weights_(weights) {
+  PlanBuilder(const Config& config, const Weights& weights)
+      : config_(config), weights_(weights), residual_scale_(static_cast<float>(config.residual_scale)) {
     plan_.vocab_size = config.vocab_size;
   }
 
@@ -39,36 +41,34 @@ class PlanBuilder {
   }
 
   // Rows of `name`.weight for the batch's tokens: (tokens, embed_dim).
-  Slot embed(std::string_view name, float scale = 1.0f) {
-    const Slot out = buffer(config_.embed_dim);
-    return push({.op = Op::embed, .out = out, .a = {}, .b = {}, .w = weight(name), .args = {.scale = scale}});
+  Slot embed(std::string_view name) {
+    return push({.op = Op::embed,
+                 .out = buffer(config_.embed_dim),
+                 .a = {},
+                 .b = {},
+                 .w = weight(name),
+                 .args = {.scale = static_cast<float>(config_.embedding_scale)}});
   }
 
   // RMS norm over the whole width, into a new buffer.
   Slot norm(Slot x, std::string_view name, Rows rows = Rows::tokens) {
-    const Slot out = buffer(x.width, rows);
-    return push({.op = Op::norm,
-                 .out = out,
-                 .a = x,
-                 .b = {},
-                 .w = weight(name),
-                 .args = {.eps = static_cast<float>(config_.norm_eps), .group = x.width}});
+    return norm_into(buffer(x.width, rows), x, name, x.width);
   }
 
-  // out = name.weight * x + name.bias (where there is one), into columns of a buffer.
-  Slot linear_into(Slot out, Slot x, std::string_view name) {
+  // out = (name.weight * x + name.bias, where there is one) * scale, into columns of a buffer.
+  Slot linear_into(Slot out, Slot x, std::string_view name, float scale = 1.0f) {
     const WeightId id = weight(name);
     return push({.op = Op::matmul,
                  .out = out,
                  .a = in_order(x, id),
                  .b = {},
                  .w = id,
-                 .args = {.bias = weights_.find(std::string(name) + ".bias")}});
+                 .args = {.bias = weights_.find(std::string(name) + ".bias"), .scale = scale}});
   }
 
-  Slot linear(Slot x, std::string_view name) {
+  Slot linear(Slot x, std::string_view name, float scale = 1.0f) {
     const auto rows = static_cast<std::uint32_t>(weights_[weight(name)].tensor.shape[0]);
-    return linear_into(buffer(rows, plan_.buffers[x.buffer].rows), x, name);
+    return linear_into(buffer(rows, plan_.buffers[x.buffer].rows), x, name, scale);
   }
 
   // x + y, in x's place: the residual stream.
@@ -77,18 +77,28 @@ class PlanBuilder {
   }
 
   // Grouped-query attention with rotary positions over the cache of one layer, output projection included.
+  // Where the layer has such weights: q, k and v from one matrix, and heads of q and k normalised.
   Slot attention(Slot x, const Layer& layer, const AttentionOptions& options) {
     const std::uint32_t hd = config_.head_dim, n_q = config_.n_heads * hd, n_kv = config_.n_kv_heads * hd;
     const Slot qkv = buffer(n_q + 2 * n_kv);
     const Slot q = qkv.part(0, n_q), k = qkv.part(n_q, n_kv), v = qkv.part(n_q + n_kv, n_kv);
-    linear_into(q, x, layer("attn_q"));
-    linear_into(k, x, layer("attn_k"));
-    linear_into(v, x, layer("attn_v"));
-    rope(q, config_.n_heads, options.rope);
-    rope(k, config_.n_kv_heads, options.rope);
+    if (has(layer("attn_qkv"))) {
+      linear_into(qkv, x, layer("attn_qkv"));
+    } else {
+      linear_into(q, x, layer("attn_q"));
+      linear_into(k, x, layer("attn_k"));
+      linear_into(v, x, layer("attn_v"));
+    }
+    if (has(layer("attn_q_norm"))) norm_into(q, q, layer("attn_q_norm"), hd);
+    if (has(layer("attn_k_norm"))) norm_into(k, k, layer("attn_k_norm"), hd);
+    if (options.rope != no_rope) {
+      rope(q, config_.n_heads, options.rope);
+      rope(k, config_.n_kv_heads, options.rope);
+    }
 
-    Args args{.scale = options.scale != 0 ? options.scale : 1.0f / std::sqrt(static_cast<float>(hd)),
-              .softcap = options.softcap,
+    const double scale = config_.attention_scale != 0 ? config_.attention_scale : 1 / std::sqrt(hd);
+    Args args{.scale = static_cast<float>(scale),
+              .softcap = static_cast<float>(config_.attention_softcap),
               .layer = static_cast<std::uint32_t>(plan_.kv.size()),
               .n_heads = config_.n_heads,
               .n_kv_heads = config_.n_kv_heads,
@@ -97,35 +107,50 @@ class PlanBuilder {
     plan_.kv.push_back({.n_kv_heads = config_.n_kv_heads, .head_dim = hd, .window = options.window});
     const Slot out = buffer(n_q);
     push({.op = Op::attend, .out = out, .a = q, .b = qkv.part(n_q, 2 * n_kv), .w = no_weight, .args = args});
-    return linear(out, layer("attn_output"));
+    return linear(out, layer("attn_output"), residual_scale_);
   }
 
-  // down( activation(gate x) * up x )
+  // down( activation(gate x) * up x ). Without a gate matrix, up holds both, gate first.
   Slot gated_mlp(Slot x, const Layer& layer, Activation activation) {
     const std::uint32_t n = config_.ffn_dim;
-    const Slot both = buffer(2 * n);
-    const Slot gate = linear_into(both.part(0, n), x, layer("ffn_gate"));
-    const Slot up = linear_into(both.part(n, n), x, layer("ffn_up"));
+    const Slot both = buffer(2 * n), gate = both.part(0, n), up = both.part(n, n);
+    if (has(layer("ffn_gate"))) {
+      linear_into(gate, x, layer("ffn_gate"));
+      linear_into(up, x, layer("ffn_up"));
+    } else {
+      linear_into(both, x, layer("ffn_up"));
+    }
     push({.op = Op::gate,
           .out = gate,
           .a = gate,
           .b = up,
           .w = no_weight,
           .args = {.activation = activation}});
-    return linear(gate, layer("ffn_down"));
+    return linear(gate, layer("ffn_down"), residual_scale_);
   }
 
   // The last norm, on the rows that want logits only, and the output matrix: `tied` where the file has no own
   // one.
   Plan finish(Slot x, std::string_view norm_name, std::string_view output, std::string_view tied) {
     const Slot last = norm(x, norm_name, Rows::outputs);
-    const bool own = weights_.find(std::string(output) + ".weight") != no_weight;
-    plan_.logits = linear(last, own ? output : tied);
+    plan_.logits = linear(last, has(output) ? output : tied, static_cast<float>(config_.logit_scale));
+    plan_.steps.back().args.softcap = static_cast<float>(config_.logit_softcap);
     return std::move(plan_);
   }
 
  private:
   WeightId weight(std::string_view name) const { return weights_.get(std::string(name) + ".weight"); }
+  bool has(std::string_view name) const { return weights_.find(std::string(name) + ".weight") != no_weight; }
+
+  // Every `group` columns normalised together.
+  Slot norm_into(Slot out, Slot x, std::string_view name, std::uint32_t group) {
+    return push({.op = Op::norm,
+                 .out = out,
+                 .a = x,
+                 .b = {},
+                 .w = weight(name),
+                 .args = {.eps = static_cast<float>(config_.norm_eps), .group = group}});
+  }
 
   // x as the matrix's columns lie; matrices beside each other that agree share it.
   Slot in_order(Slot x, WeightId matrix) {
@@ -168,6 +193,7 @@ class PlanBuilder {
 
   const Config& config_;
   const Weights& weights_;
+  float residual_scale_;
   Plan plan_;
 };
 

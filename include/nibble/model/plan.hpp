@@ -105,10 +105,11 @@ struct Plan {
 // One line a step: "12 matmul  b3[0:512] = blk.0.attn_q.weight * b2".
 NIBBLE_API std::string describe(const Step& step, const Weights& weights);
 
-// The inverse frequencies of a RopeConfig. `divisors` names GGUF's rope_freqs tensor (dim / 2), which
-// replaces the scaling, or is no_weight. Formulas: transformers modeling_rope_utils, with llama3's written as
-// divisors so that both containers give the same bits. Errors: out_of_range (a divisor that is zero, negative
-// or not finite).
+// The inverse frequencies of a RopeConfig, for contexts of config.context positions. `divisors` names a
+// tensor of GGUF (dim / 2) in place of the scaling's own divisors (rope_freqs, rope_factors_*), or is
+// no_weight. Formulas: transformers modeling_rope_utils, with llama3's written as divisors so that both
+// containers give the same bits. Errors: out_of_range (a divisor that is not a finite number above 0, angles
+// that are not finite), missing (longrope without divisors).
 NIBBLE_API RopeTable make_rope(const RopeConfig& config, RopePairs pairs, WeightId divisors,
                                const Weights& weights);
 

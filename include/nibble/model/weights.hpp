@@ -29,6 +29,9 @@ enum TensorTraits : std::uint32_t {
   // (of the llama converter) interleaves them. Loading reorders the former into the latter, so that both give
   // the same bits.
   rope_rows = 4,
+  // A norm weight that multiplies as 1 + w: so stored in Hugging Face files of some families, while GGUF has
+  // the sum.
+  plus1 = 8,
 };
 
 // One row of an architecture's tensor table. "{L}" in a name stands for the layer number.
@@ -43,17 +46,18 @@ struct TensorRow {
 struct Weight {
   Tensor tensor;  // named as in GGUF; shape (rows, cols) or (cols)
   std::shared_ptr<const std::vector<std::byte>>
-      own;  // where the bytes were reordered or converted: what tensor.bytes points into
+      own;  // where the bytes are not the file's: what tensor.bytes points into
   // Where columns are stored in another order than the inputs they belong to: column k is of input order[k].
   std::vector<std::uint32_t> order = {};
 };
 
 class NIBBLE_API Weights {
  public:
-  // Finds every row of `table` (once per layer where it names one) in the checkpoint. Tensors that no row
-  // names are left alone. Matrices of GPTQ and AWQ become blocks (src/model/four_bit.hpp). Errors: missing,
-  // shape_mismatch, unsupported (a format this build does not decode, a vector that is not F32, F16 or BF16,
-  // a quantisation of another kind), out_of_range (group size, g_idx), out_of_memory.
+  // Finds every row of `table` (once per layer where it names one) in the checkpoint; in a Hugging Face model
+  // of text and images, in its text part. Tensors that no row names are left alone. Matrices of GPTQ and AWQ
+  // become blocks (src/model/four_bit.hpp). Errors: missing, shape_mismatch, unsupported (a format this build
+  // does not decode, a vector that is not F32, F16 or BF16, a quantisation of another kind), out_of_range
+  // (group size, g_idx), out_of_memory.
   static Weights resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
                          const Config& config);
 

@@ -26,7 +26,8 @@ namespace {
 
 inline constexpr std::size_t most_tokens = 5;           // that share registers
 inline constexpr std::size_t token_tile = 65;           // that share a panel
-inline constexpr std::size_t panel_planes = 16;         // of 32 columns
+inline constexpr std::size_t panel_planes = 16;         // of 32 columns: decoded, in the first-level cache
+inline constexpr std::size_t stretch_planes = 32;       // of 4-bit codes as they are, there too
 inline constexpr std::size_t prefetch_ahead = 7 << 10;  // bytes of the weight stream
 inline constexpr std::size_t group_planes = activation_group / plane_size;
 
@@ -289,7 +290,7 @@ void run_many(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row, 
   constexpr std::size_t group_lines = (group_planes * PackedTile<F>::plane_bytes + 63) / 64;
   auto& scratch = *reinterpret_cast<Scratch<F>*>(job.scratch);
   const std::size_t n_planes = job.matrix.cols / plane_size;
-  const std::size_t most_planes = decoded ? panel_planes : n_planes;
+  const std::size_t most_planes = decoded ? panel_planes : stretch_planes;
   const std::size_t lines = (group_lines * most_tokens + tokens - 1) / tokens;  // for each run
   std::memset(scratch.totals, 0, tokens * sizeof scratch.totals[0]);
   for (std::size_t begin = 0; begin < n_planes; begin += most_planes) {
