@@ -48,6 +48,16 @@ void set_family(const nibble::Config& config, nibble::Metadata& metadata) {
   if (config.window != 0 || config.architecture == "phi3") {
     set("attention.sliding_window", std::int64_t{config.window});
   }
+  if (config.window != 0 && !config.global.empty()) {
+    // A period where there is one: other readers know nothing else.
+    std::uint32_t n = 2;
+    while (n <= config.n_layers && nibble::every_nth(n, config.n_layers) != config.global) ++n;
+    std::vector<bool> windowed = config.global;
+    windowed.flip();
+    const bool periodic = nibble::every_nth(n, config.n_layers) == config.global;
+    set("attention.sliding_window_pattern",
+        periodic ? nibble::Value(std::int64_t{n}) : nibble::Value(windowed));
+  }
   if (config.attention_softcap != 0) set("attn_logit_softcapping", config.attention_softcap);
   if (config.logit_softcap != 0) set("final_logit_softcapping", config.logit_softcap);
   if (config.architecture == "granite") {
