@@ -58,6 +58,11 @@ void set_family(const nibble::Config& config, nibble::Metadata& metadata) {
     set("attention.sliding_window_pattern",
         periodic ? nibble::Value(std::int64_t{n}) : nibble::Value(windowed));
   }
+  if (config.n_experts != 0) {
+    set("expert_count", std::int64_t{config.n_experts});
+    set("expert_used_count", std::int64_t{config.n_experts_used});
+    set("expert_feed_forward_length", std::int64_t{config.expert_ffn_dim});
+  }
   if (config.attention_softcap != 0) set("attn_logit_softcapping", config.attention_softcap);
   if (config.logit_softcap != 0) set("final_logit_softcapping", config.logit_softcap);
   if (config.architecture == "granite") {
@@ -113,6 +118,7 @@ std::string first_untold(const nibble::Config& config) {
   if (told.window != config.window) return "a sliding window";
   if (config.window != 0 && told.global != config.global) return "which layers have a window";
   if (told.no_rope != config.no_rope) return "which layers know positions";
+  if (told.normed_experts != config.normed_experts) return "whether weights of experts add up to 1";
   if (!same(scale(config), scale(told))) return "the scale of attention";
   if (!same(config.attention_softcap, told.attention_softcap)) return "the soft-cap of attention";
   if (!same(config.logit_softcap, told.logit_softcap)) return "the soft-cap of logits";

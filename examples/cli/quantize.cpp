@@ -29,8 +29,7 @@ struct Arguments {
 
 // One tensor's way from its format in the file to the one it is written in.
 struct Conversion {
-  const nibble::Tensor* tensor;
-  const std::vector<std::uint32_t>* order;  // of columns; null: as they should be
+  const SourceTensor* source;
   const nibble::Format* from;
   const nibble::Format* to;
   const std::vector<float>* importance;  // (experts, cols); null: all matter alike
@@ -65,70 +64,76 @@ void put_in_order(const std::vector<std::uint32_t>& order, std::vector<float>& v
   }
 }
 
-// Rows [begin, end), through floats.
-void convert_rows(const Conversion& conversion, std::size_t begin, std::size_t end,
+// Rows [begin, end) of a part, through floats.
+void convert_rows(const Conversion& conversion, std::size_t part, std::size_t begin, std::size_t end,
                   std::span<std::byte> out) {
-  const nibble::Tensor& tensor = *conversion.tensor;
+  const nibble::Tensor& tensor = *conversion.source->parts[part];
+  const std::vector<std::uint32_t>* order = conversion.source->order;
   const std::size_t cols = tensor.shape.cols();
   const std::size_t from_bytes = nibble::row_bytes(*conversion.from, cols);
   const std::size_t to_bytes = nibble::row_bytes(*conversion.to, cols);
   std::vector<float> values((end - begin) * cols);
   conversion.from->decode(tensor.bytes.data() + begin * from_bytes, values.data(), values.size());
   check_finite(tensor, begin * cols, values, values.size());
-  if (conversion.from->dtype == conversion.to->dtype && conversion.order == nullptr) {
+  if (conversion.from->dtype == conversion.to->dtype && order == nullptr) {
     std::copy_n(tensor.bytes.data() + begin * from_bytes, (end - begin) * from_bytes,
                 out.data() + begin * to_bytes);
     return;
   }
-  if (conversion.order != nullptr) put_in_order(*conversion.order, values);
+  if (order != nullptr) put_in_order(*order, values);
   if (conversion.importance == nullptr) {
     conversion.to->encode(values.data(), out.data() + begin * to_bytes, values.size(), nullptr);
     return;
   }
-  const std::size_t experts = conversion.importance->size() / cols, rows = tensor.shape.rows() / experts;
+  // One set for each expert, be they parts or stacked in one.
+  const std::size_t experts = conversion.importance->size() / cols / conversion.source->parts.size();
+  const float* of_part = conversion.importance->data() + part * experts * cols;
   for (std::size_t row = begin; row < end; ++row) {
     conversion.to->encode(values.data() + (row - begin) * cols, out.data() + row * to_bytes, cols,
-                          conversion.importance->data() + row / rows * cols);
+                          of_part + row / (tensor.shape.rows() / experts) * cols);
   }
 }
 
 void convert(const Conversion& conversion, std::uint32_t threads, const std::stop_token& stop,
              std::span<std::byte> out) {
-  const std::size_t rows = conversion.tensor->shape.rows();
-  const std::size_t step =
-      std::max<std::size_t>(1, part_elements / std::max<std::size_t>(1, conversion.tensor->shape.cols()));
-  for_each_part((rows + step - 1) / step, threads, stop, [&](std::size_t part) {
-    convert_rows(conversion, part * step, std::min(rows, (part + 1) * step), out);
-  });
+  const std::size_t n_parts = conversion.source->parts.size(), bytes = out.size() / n_parts;
+  for (std::size_t part = 0; part < n_parts; ++part) {
+    const nibble::Shape& shape = conversion.source->parts[part]->shape;
+    const std::size_t step = std::max<std::size_t>(1, part_elements / std::max<std::size_t>(1, shape.cols()));
+    for_each_part((shape.rows() + step - 1) / step, threads, stop, [&](std::size_t i) {
+      convert_rows(conversion, part, i * step, std::min<std::size_t>(shape.rows(), (i + 1) * step),
+                   out.subspan(part * bytes, bytes));
+    });
+  }
 }
 
 // Null where there are none for this tensor.
-const std::vector<float>* find_importance(const nibble::Importance& all, const nibble::Tensor& tensor) {
-  const auto found = all.find(tensor.name);
+const std::vector<float>* find_importance(const nibble::Importance& all, const SourceTensor& source) {
+  const auto found = all.find(source.name);
   if (found == all.end()) return nullptr;
-  const std::size_t matrices = tensor.shape.rank() > 2 ? tensor.shape[0] : 1;
-  if (found->second.size() == matrices * tensor.shape.cols()) return &found->second;
-  throw Failure(failure, "--imatrix: " + tensor.name + ": " + std::to_string(found->second.size()) +
-                             " weights, where the matrix has " +
-                             std::to_string(matrices * tensor.shape.cols()) + " inputs");
+  const std::size_t inputs = (source.shape.rank() > 2 ? source.shape[0] : 1) * source.shape.cols();
+  if (found->second.size() == inputs) return &found->second;
+  throw Failure(failure, "--imatrix: " + source.name + ": " + std::to_string(found->second.size()) +
+                             " weights, where the matrix has " + std::to_string(inputs) + " inputs");
 }
 
 std::vector<Conversion> plan_conversions(const SourceModel& model, const Mix& mix,
                                          const nibble::Importance& importance) {
-  const auto is_output = [](const SourceTensor& source) { return source.tensor->name == "output.weight"; };
+  const auto is_output = [](const SourceTensor& source) { return source.name == "output.weight"; };
   ModelFacts facts = read_facts(model.metadata);
   facts.tied = std::none_of(model.tensors.begin(), model.tensors.end(), is_output);
   facts.importance = !importance.empty();
   std::vector<Conversion> conversions;
-  for (const auto& [tensor, order] : model.tensors) {
-    const nibble::Format* from = nibble::find_format(tensor->dtype);
+  for (const SourceTensor& source : model.tensors) {
+    const nibble::Tensor& first = *source.parts[0];
+    const nibble::Format* from = nibble::find_format(first.dtype);
     if (from == nullptr) {
-      throw tensor_error(*tensor, nibble::ErrorCode::malformed, nibble::at_byte(tensor->offset),
-                         "type " + std::to_string(static_cast<std::uint32_t>(tensor->dtype)),
+      throw tensor_error(first, nibble::ErrorCode::malformed, nibble::at_byte(first.offset),
+                         "type " + std::to_string(static_cast<std::uint32_t>(first.dtype)),
                          "a format this build decodes");
     }
-    conversions.push_back({tensor, order, from, &choose_format(mix, facts, tensor->name, tensor->shape),
-                           find_importance(importance, *tensor)});
+    conversions.push_back({&source, from, &choose_format(mix, facts, source.name, source.shape),
+                           find_importance(importance, source)});
   }
   return conversions;
 }
@@ -149,13 +154,19 @@ void release(const nibble::Checkpoint& checkpoint, const nibble::Tensor& tensor)
   }
 }
 
+std::uint64_t input_bytes(const Conversion& conversion) {
+  std::uint64_t bytes = 0;
+  for (const nibble::Tensor* part : conversion.source->parts) bytes += part->bytes.size();
+  return bytes;
+}
+
 nibble::Importance read_importance(const std::string& path) {
   if (path.empty()) return {};
   return opening([&] { return nibble::read_importance(*nibble::ByteSource::open(path)); });
 }
 
 std::uint64_t output_bytes(const Conversion& conversion) {
-  const nibble::Shape& shape = conversion.tensor->shape;
+  const nibble::Shape& shape = conversion.source->shape;
   return shape.rows() * nibble::row_bytes(*conversion.to, shape.cols());
 }
 
@@ -169,17 +180,18 @@ ExitCode quantize(const Arguments& arguments, const std::stop_token& stop) {
 
   std::uint64_t total_in = 0, total_out = 0, done = 0;
   for (const Conversion& conversion : conversions) {
-    total_in += conversion.tensor->bytes.size();
+    total_in += input_bytes(conversion);
     total_out += output_bytes(conversion);
   }
   ProgressBar bar;
   std::vector<nibble::GgufTensor> tensors = model.made;
   for (const Conversion& conversion : conversions) {
-    tensors.push_back({conversion.tensor->name, conversion.to->dtype, conversion.tensor->shape,
+    tensors.push_back({conversion.source->name, conversion.to->dtype, conversion.source->shape,
                        [&, conversion](std::span<std::byte> out) {
                          convert(conversion, arguments.threads, stop, out);
-                         release(model.checkpoint, *conversion.tensor);
-                         done += conversion.tensor->bytes.size();
+                         for (const nibble::Tensor* part : conversion.source->parts)
+                           release(model.checkpoint, *part);
+                         done += input_bytes(conversion);
                          bar.show("quantising", done, total_in);
                        }});
   }

@@ -20,7 +20,21 @@ void read_gguf(SourceModel& model) {
   for (const auto& [key, entry] : model.checkpoint.metadata.entries()) {
     if (!key.starts_with("split.")) model.metadata.set(key, entry.value);
   }
-  for (const auto& [name, tensor] : model.checkpoint.tensors) model.tensors.push_back({&tensor});
+  for (const auto& [name, tensor] : model.checkpoint.tensors)
+    model.tensors.push_back({name, tensor.shape, {&tensor}});
+}
+
+// What the folder has of a row; experts, which it keeps apart, together.
+void add_weight(const nibble::TensorRow& row, const std::string& name, SourceModel& model) {
+  const nibble::WeightId first = model.weights->find(name);
+  if (first == nibble::no_weight) return;
+  SourceTensor source{name, nibble::file_shape(row), {}};
+  for (nibble::WeightId id = first; id < first + std::max(row.experts, 1u); ++id) {
+    source.parts.push_back(&(*model.weights)[id].tensor);
+  }
+  const nibble::Weight& weight = (*model.weights)[first];
+  if (!weight.order.empty()) source.order = &weight.order;
+  model.tensors.push_back(std::move(source));
 }
 
 void read_folder(SourceModel& model) {
@@ -32,10 +46,13 @@ void read_folder(SourceModel& model) {
   if (const std::string untold = first_untold(config); !untold.empty()) {
     throw Failure(bad_model, checkpoint.source + ": GGUF has no key for " + untold + " as this model has it");
   }
-  model.weights = nibble::Weights::resolve(checkpoint, architecture.tensors(config), config);
-  for (nibble::WeightId id = 0; id < model.weights->size(); ++id) {
-    const nibble::Weight& weight = (*model.weights)[id];
-    model.tensors.push_back({&weight.tensor, weight.order.empty() ? nullptr : &weight.order});
+  const std::vector<nibble::TensorRow> table = architecture.tensors(config);
+  model.weights = nibble::Weights::resolve(checkpoint, table, config);
+  for (const nibble::TensorRow& row : table) {
+    const bool per_layer = row.name.find("{L}") != row.name.npos;
+    for (std::uint32_t layer = 0; layer < (per_layer ? config.n_layers : 1); ++layer) {
+      add_weight(row, nibble::layer_name(row.name, layer), model);
+    }
   }
   model.metadata = gguf_keys(config);
   add_tokenizer(checkpoint, config.vocab_size, model.metadata);
@@ -52,7 +69,8 @@ SourceModel open_source(const std::string& path, const std::stop_token& stop) {
     model.checkpoint = nibble::Checkpoint::open(path, nibble::LoadMode::map, {}, watch);
     model.checkpoint.container == nibble::Container::gguf ? read_gguf(model) : read_folder(model);
     std::stable_sort(model.tensors.begin(), model.tensors.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.tensor->source, a.tensor->offset) < std::pair(b.tensor->source, b.tensor->offset);
+      return std::pair(a.parts[0]->source, a.parts[0]->offset) <
+             std::pair(b.parts[0]->source, b.parts[0]->offset);
     });
     return model;
   });

@@ -14,7 +14,9 @@
 namespace cli {
 
 struct SourceTensor {
-  const nibble::Tensor* tensor;
+  std::string name;
+  nibble::Shape shape;
+  std::vector<const nibble::Tensor*> parts;           // of one type; more than one: experts, stacked
   const std::vector<std::uint32_t>* order = nullptr;  // Weight::order
 };
 

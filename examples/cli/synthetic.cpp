@@ -43,10 +43,6 @@ bool has_tensor(const Preset& preset, const nibble::TensorRow& row) {
   return row.name.starts_with("rope_factors_") && preset.stretch == Stretch::longrope;
 }
 
-nibble::Shape shape_of(const nibble::TensorRow& row) {
-  return row.rows == 0 ? nibble::Shape{row.cols} : nibble::Shape{row.rows, row.cols};
-}
-
 // The architecture's table with its layers written out: those outside the layers first.
 std::vector<std::pair<std::string, nibble::Shape>> list_tensors(const Preset& preset,
                                                                 const nibble::Metadata& metadata) {
@@ -60,11 +56,11 @@ std::vector<std::pair<std::string, nibble::Shape>> list_tensors(const Preset& pr
   std::vector<std::pair<std::string, nibble::Shape>> tensors;
   const auto in_layer = [](const nibble::TensorRow& row) { return row.name.find("{L}") != row.name.npos; };
   for (const nibble::TensorRow& row : rows) {
-    if (!in_layer(row)) tensors.emplace_back(row.name, shape_of(row));
+    if (!in_layer(row)) tensors.emplace_back(row.name, nibble::file_shape(row));
   }
   for (std::uint32_t layer = 0; layer < config.n_layers; ++layer) {
     for (const nibble::TensorRow& row : rows) {
-      if (in_layer(row)) tensors.emplace_back(nibble::layer_name(row.name, layer), shape_of(row));
+      if (in_layer(row)) tensors.emplace_back(nibble::layer_name(row.name, layer), nibble::file_shape(row));
     }
   }
   return tensors;

@@ -20,6 +20,7 @@ struct Architecture {
   Config (*config)(const ConfigReader& read);
   std::vector<TensorRow> (*tensors)(const Config& config);
   Plan (*plan)(const Config& config, const Weights& weights);
+  bool mixture = false;  // GGUF: for files with experts; else for those without, which may share the name
 };
 
 // The architecture in this numbered place, or nothing: each arch header specialises it for a free number.
