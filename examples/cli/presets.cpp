@@ -2,6 +2,7 @@
 // See presets.hpp.
 #include "presets.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "exit_code.hpp"
@@ -193,7 +194,9 @@ nibble::RopeConfig rope_of(const Preset& preset) {
 nibble::Metadata metadata_of(const Preset& preset) {
   nibble::Config config;
   config.architecture = preset.architecture;
+  // Without hyphens: some readers expect certain tokens of models with certain names.
   config.name = std::string(preset.name) + " (random weights)";
+  std::replace(config.name.begin(), config.name.end(), '-', ' ');
   config.n_layers = preset.n_layers;
   config.embed_dim = preset.embed_dim;
   config.n_heads = preset.n_heads;

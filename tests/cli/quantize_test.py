@@ -10,6 +10,9 @@ import unittest
 from cli_test import FIXTURES, PROGRAM, TINY, CommandLine, nibble, path
 
 PROMPT = [510, 65, 66, 67, 68]
+# What GGUF has no key for, by the parity model that has it.
+UNTOLD = {"llama-dynamic": "scaling of rotary positions", "qwen2-window": "sliding window",
+          "qwen3moe-unnormed": "add up to 1"}
 
 
 def gguf(name, n_layers, cols, experts=0):
@@ -122,6 +125,9 @@ class Folders(CommandLine):
         models = [folder for folder in sorted(FIXTURES.iterdir()) if (folder / "hf").is_dir()]
         self.assertGreater(len(models), 9)
         for folder in models:
+            if folder.name in UNTOLD:
+                self.fails(3, "quantize", folder / "hf", path("no.gguf"), "--type", "F32", says=UNTOLD[folder.name])
+                continue
             tokens = json.loads((folder / "expected.json").read_text())["prompt_ids"]
             self.ok("quantize", folder / "hf", path("f.gguf"), "--type", "F32")
             of_file = self.logits(path("f.gguf"), tokens, "--kv", "f32", "--backend", "reference")
