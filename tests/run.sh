@@ -22,6 +22,8 @@ fi
 
 # shellcheck disable=SC2086
 need $BUILD_PACKAGES catch2 libbenchmark-dev python3 pkg-config
+need g++-aarch64-linux-gnu qemu-user ||
+  echo "== NO CROSS COMPILER OR NO EMULATOR: tests on other processors are skipped"
 
 # build PRESET TARGET...: configures and builds build/PRESET.
 build() {

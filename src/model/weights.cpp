@@ -153,6 +153,10 @@ std::vector<OwnTensor> find_experts(const Checkpoint& checkpoint, const TensorRo
   const Tensor* whole = find_tensor(checkpoint, name);
   const Tensor* blocks = hf ? find_tensor(checkpoint, name + "_blocks") : nullptr;
   const Tensor* scales = hf ? find_tensor(checkpoint, name + "_scales") : nullptr;
+  if (hf && whole != nullptr && row.rows != 0 && choice.step != 1) {
+    throw tensor_error(ErrorCode::unsupported, *whole, "experts that are not in MXFP4",
+                       name + "_blocks and " + name + "_scales");
+  }
   if (whole != nullptr) check_experts(*whole, row);
   if (blocks != nullptr) check_experts(*blocks, row);
   std::vector<OwnTensor> found;

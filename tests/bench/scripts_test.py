@@ -1,4 +1,4 @@
-# roofline.py and compare.py on small results of either kind: verdicts, what is drawn, what is refused.
+# roofline.py and compare.py on small results of either kind: verdicts, what is drawn, what is refused; mca.py's loops.
 # Run by CTest with the folder of the scripts.
 import json
 import pathlib
@@ -131,6 +131,35 @@ class Roofline(unittest.TestCase):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("roofline.py:", done.stderr)
             self.assertFalse(pathlib.Path(FOLDER.name, "none.svg").exists())
+
+
+class Mca(unittest.TestCase):
+    ASSEMBLY = """
+    .type    _Z3dotv, %function
+_Z3dotv:
+.L1:
+    sdot    v2.4s, v0.16b, v1.4b[0]
+    b.ne    .L1
+.L2:
+.L3:
+    sdot    v2.4s, v0.16b, v1.4b[0]
+    smmla    v2.4s, v0.16b, v1.16b
+    cbnz    x0, .L3
+    sdot    v2.4s, v0.16b, v1.4b[0]
+    b.ne    .L2
+    .size    _Z3dotv, .-_Z3dotv
+"""
+
+    def estimate(self, function):
+        tool = write("tool", "#!/bin/sh\necho Total Cycles: 6000\n")
+        tool.chmod(0o700)
+        return run("mca.py", "--tool", tool, "--cpu", "a-cpu", write("dot.s", self.ASSEMBLY), function)
+
+    def test_the_innermost_loop_with_the_most_dot_products(self):
+        self.assertEqual(self.estimate("dot()").stdout, "a-cpu: 48 in 6.0 cycles, 8.0 a cycle\n")
+
+    def test_no_such_function(self):
+        self.assertNotEqual(self.estimate("other").returncode, 0)
 
 
 if __name__ == "__main__":

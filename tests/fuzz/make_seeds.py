@@ -115,19 +115,22 @@ dense = {
 scaled = {"rope.scaling.type": (8, text("yarn")), "rope.scaling.factor": f32(4), "rope.scaling.yarn_beta_fast": f32(32),
           "rope.scaling.yarn_beta_slow": f32(1), "rope.scaling.yarn_attn_factor": f32(1.1),
           "rope.scaling.original_context_length": u32(16), "rope.scaling.attn_factor": f32(1.2)}
+experts = {"expert_count": u32(4), "expert_used_count": u32(2), "expert_feed_forward_length": u32(8),
+           "expert_weights_norm": (7, b"\0")}
 more = {
     "gemma2": {"attn_logit_softcapping": f32(50), "final_logit_softcapping": f32(30)},
     "gemma3": {"attention.sliding_window_pattern": (9, array(7, 2, b"\1\0")), "rope.freq_base_swa": f32(1e3)},
     "granite": {"logit_scale": f32(8), "residual_scale": f32(0.2), "embedding_scale": f32(12), "attention.scale": f32(0.1),
                 "rope.scaling.finetuned": (7, b"\1")},
     "llama": {}, "phi3": {"rope.scaling.type": (8, text("longrope"))}, "qwen2": {}, "qwen3": {}, "smollm3": {},
+    "qwen3moe": experts, "gpt-oss": experts,
 }
 for architecture, keys in more.items():
     pairs = dense | (scaled if architecture != "granite" else {}) | keys
     entries = [entry(f"{architecture}.{key}", kind, value) for key, (kind, value) in pairs.items()]
     save("config", f"{architecture}.gguf", gguf([entry("general.architecture", 8, text(architecture)), *entries], [], 0))
 for path in sorted((corpus.parent.parent / "parity" / "fixtures").glob("*/hf/config.json")):
-    save("config", f"{path.parent.parent.name}.json", json.dumps(json.loads(path.read_text())).encode())
+    save("config", f"{path.parent.parent.name}.json", (json.dumps(json.loads(path.read_text())) + "\n").encode())
 
 
 # flags, group size / 32, then kind, rows, cols of qweight, scales, qzeros and g_idx; the rest is what they hold

@@ -106,7 +106,9 @@ std::vector<double> numbers(std::size_t n, double first) {
 TEST_CASE("config: every architecture of the list reads both of its names") {
   for (const Architecture* a : architectures()) {
     CAPTURE(a->name);
-    CHECK(&find_architecture(gguf_of(std::string(a->name)).checkpoint) == a);
+    TinyCheckpoint gguf = gguf_of(std::string(a->name));
+    if (a->mixture) gguf.set(std::string(a->name) + ".expert_count", std::int64_t{4});
+    CHECK(&find_architecture(gguf.checkpoint) == a);
     for (std::string_view name : a->hf_names)
       CHECK(&find_architecture(hf_of(std::string(name)).checkpoint) == a);
   }

@@ -34,7 +34,6 @@ inline std::vector<TensorRow> tensors(const Config& c) {
   return {
       {"token_embd.weight", "model.embed_tokens.weight", c.vocab_size, d, padded_rows},
       {"output_norm.weight", "model.norm.weight", 0, d, plus1},
-      {"output.weight", "lm_head.weight", c.vocab_size, d, optional_tensor | padded_rows},
       {"blk.{L}.attn_norm.weight", "model.layers.{L}.input_layernorm.weight", 0, d, plus1},
       {"blk.{L}.attn_q.weight", "model.layers.{L}.self_attn.q_proj.weight", q, d},
       {"blk.{L}.attn_k.weight", "model.layers.{L}.self_attn.k_proj.weight", kv, d},
@@ -67,7 +66,7 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"gemma2", hf_names, config, tensors, plan};
+inline constexpr Architecture architecture{"gemma2", hf_names, config, tensors, plan, "Gemma 2"};
 
 }  // namespace nibble::inline v0::gemma2
 

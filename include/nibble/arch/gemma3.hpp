@@ -46,7 +46,8 @@ inline std::vector<TensorRow> tensors(const Config& c) {
   return rows;
 }
 
-inline constexpr Architecture architecture{"gemma3", hf_names, config, tensors, gemma2::plan};
+inline constexpr Architecture architecture{"gemma3", hf_names,     config,
+                                           tensors,  gemma2::plan, "Gemma 3, text"};
 
 }  // namespace nibble::inline v0::gemma3
 

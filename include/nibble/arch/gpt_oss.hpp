@@ -28,8 +28,6 @@ inline Config config(const ConfigReader& read) {
 inline std::vector<TensorRow> tensors(const Config& c) {
   const std::uint64_t d = c.embed_dim, q = c.q_dim(), kv = c.kv_dim(), f = c.expert_ffn_dim;
   const std::uint32_t n = c.n_experts;
-  constexpr std::string_view gate_up = "model.layers.{L}.mlp.experts.gate_up_proj",
-                             gate_up_bias = "model.layers.{L}.mlp.experts.gate_up_proj_bias";
   return {
       {"token_embd.weight", "model.embed_tokens.weight", c.vocab_size, d, padded_rows},
       {"output_norm.weight", "model.norm.weight", 0, d},
@@ -47,10 +45,10 @@ inline std::vector<TensorRow> tensors(const Config& c) {
       {"blk.{L}.post_attention_norm.weight", "model.layers.{L}.post_attention_layernorm.weight", 0, d},
       {"blk.{L}.ffn_gate_inp.weight", "model.layers.{L}.mlp.router.weight", n, d},
       {"blk.{L}.ffn_gate_inp.bias", "model.layers.{L}.mlp.router.bias", 0, n},
-      {"blk.{L}.ffn_gate_exps.weight", gate_up, f, d, even_rows, n},
-      {"blk.{L}.ffn_gate_exps.bias", gate_up_bias, 0, f, even_rows, n},
-      {"blk.{L}.ffn_up_exps.weight", gate_up, f, d, odd_rows, n},
-      {"blk.{L}.ffn_up_exps.bias", gate_up_bias, 0, f, odd_rows, n},
+      {"blk.{L}.ffn_gate_exps.weight", "model.layers.{L}.mlp.experts.gate_up_proj", f, d, even_rows, n},
+      {"blk.{L}.ffn_gate_exps.bias", "model.layers.{L}.mlp.experts.gate_up_proj_bias", 0, f, even_rows, n},
+      {"blk.{L}.ffn_up_exps.weight", "model.layers.{L}.mlp.experts.gate_up_proj", f, d, odd_rows, n},
+      {"blk.{L}.ffn_up_exps.bias", "model.layers.{L}.mlp.experts.gate_up_proj_bias", 0, f, odd_rows, n},
       {"blk.{L}.ffn_down_exps.weight", "model.layers.{L}.mlp.experts.down_proj", d, f, 0, n},
       {"blk.{L}.ffn_down_exps.bias", "model.layers.{L}.mlp.experts.down_proj_bias", 0, d, 0, n},
   };
@@ -68,7 +66,8 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"gpt-oss", hf_names, config, tensors, plan, true};
+inline constexpr Architecture architecture{"gpt-oss", hf_names, config, tensors, plan, "gpt-oss 20B and 120B",
+                                           true};
 
 }  // namespace nibble::inline v0::gpt_oss
 

@@ -22,7 +22,8 @@ inline Config config(const ConfigReader& read) {
   return c;
 }
 
-inline constexpr Architecture architecture{"granite", hf_names, config, llama::tensors, llama::plan};
+inline constexpr Architecture architecture{"granite",      hf_names,    config,
+                                           llama::tensors, llama::plan, "Granite 3, dense"};
 
 }  // namespace nibble::inline v0::granite
 

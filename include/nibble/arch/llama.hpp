@@ -56,7 +56,13 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"llama", hf_names, config, tensors, plan};
+inline constexpr Architecture architecture{
+    "llama",
+    hf_names,
+    config,
+    tensors,
+    plan,
+    "Llama 2 to 3.3, Mistral 7B and Nemo, TinyLlama, SmolLM and SmolLM2, DeepSeek-R1 distills of Llama"};
 
 }  // namespace nibble::inline v0::llama
 

@@ -45,7 +45,8 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"llama", hf_names, config, tensors, plan, true};
+inline constexpr Architecture architecture{"llama", hf_names, config, tensors, plan, "Mixtral 8x7B and 8x22B",
+                                           true};
 
 }  // namespace nibble::inline v0::mixtral
 

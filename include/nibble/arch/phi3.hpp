@@ -51,7 +51,8 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"phi3", hf_names, config, tensors, plan};
+inline constexpr Architecture architecture{"phi3",  hf_names, config,
+                                           tensors, plan,     "Phi-3, Phi-3.5-mini, Phi-4, Phi-4-mini"};
 
 }  // namespace nibble::inline v0::phi3
 

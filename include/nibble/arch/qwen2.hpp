@@ -57,7 +57,8 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"qwen2", hf_names, config, tensors, plan};
+inline constexpr Architecture architecture{"qwen2", hf_names, config,
+                                           tensors, plan,     "Qwen 2 and 2.5, DeepSeek-R1 distills of Qwen"};
 
 }  // namespace nibble::inline v0::qwen2
 

@@ -29,7 +29,8 @@ inline std::vector<TensorRow> tensors(const Config& c) {
   };
 }
 
-inline constexpr Architecture architecture{"qwen3", hf_names, qwen2::config, tensors, qwen2::plan};
+inline constexpr Architecture architecture{"qwen3", hf_names,    qwen2::config,
+                                           tensors, qwen2::plan, "Qwen 3, dense"};
 
 }  // namespace nibble::inline v0::qwen3
 

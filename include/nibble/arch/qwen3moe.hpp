@@ -53,7 +53,8 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"qwen3moe", hf_names, config, tensors, plan, true};
+inline constexpr Architecture architecture{"qwen3moe", hf_names, config, tensors, plan, "Qwen 3 with experts",
+                                           true};
 
 }  // namespace nibble::inline v0::qwen3moe
 

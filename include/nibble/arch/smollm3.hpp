@@ -38,7 +38,7 @@ inline Plan plan(const Config& c, const Weights& w) {
   return p.finish(x, "output_norm", "output", "token_embd");
 }
 
-inline constexpr Architecture architecture{"smollm3", hf_names, config, llama::tensors, plan};
+inline constexpr Architecture architecture{"smollm3", hf_names, config, llama::tensors, plan, "SmolLM3"};
 
 }  // namespace nibble::inline v0::smollm3
 

@@ -20,6 +20,7 @@ struct Architecture {
   Config (*config)(const ConfigReader& read);
   std::vector<TensorRow> (*tensors)(const Config& config);
   Plan (*plan)(const Config& config, const Weights& weights);
+  std::string_view models = {};  // released models of this kind, as README's table has them
   bool mixture = false;  // GGUF: for files with experts; else for those without, which may share the name
 };
 

@@ -30,17 +30,37 @@ struct PackedGroup {
   float32x4_t min(int half) const { return load_min<F>(at, g, half); }
 };
 
+// Elements of a row tile whose groups lie at fixed distances: at most an activation group's, of one block or
+// of the blocks whose sections lie together.
+template <class F>
+struct PackedSection {
+  static constexpr PackedLayout layout = layout_of<F>();
+  static constexpr std::size_t size =
+      std::min<std::size_t>(activation_group, std::size_t{F::block_size} * layout.tile_blocks);
+  BlockAt at;         // its first block
+  std::size_t begin;  // in that block
+
+  // Quads from `first` on of the 32 elements at k.
+  PackedGroup<F> group(std::size_t k, int first) const {
+    constexpr std::size_t plane_bytes = F::codes.code_bits * 4 * lanes;
+    const std::size_t block = F::block_size < size ? k / F::block_size : 0;
+    const std::size_t i = begin + k - block * F::block_size;
+    const BlockAt here = {at.codes + block * layout.codes, at.scales + block * layout.scales,
+                          at.mins + block * layout.mins, at.d + block * layout.d, at.m + block * layout.m};
+    return {here.codes + i / plane_size * plane_bytes, first, here,
+            (i + 4 * static_cast<std::size_t>(first)) / F::codes.group};
+  }
+};
+
 template <class F>
 struct PackedTile {
   const std::byte* tile;
   std::size_t cols;
+  static constexpr std::size_t section_size = PackedSection<F>::size;
 
-  PackedGroup<F> group(std::size_t k) const {
-    constexpr std::size_t plane_bytes = F::codes.code_bits * 4 * lanes;
-    const BlockAt at = block_at<F>(tile, k / F::block_size, cols / F::block_size);
-    const std::size_t i = k % F::block_size;
-    return {at.codes + i / plane_size * plane_bytes, static_cast<int>(i % plane_size / 4), at,
-            i / F::codes.group};
+  PackedSection<F> section(std::size_t k) const {
+    return {block_at<F>(tile, k / F::block_size, cols / F::block_size),
+            F::block_size > section_size ? k % F::block_size : 0};
   }
 };
 
@@ -59,11 +79,18 @@ template <Groups groups, class Form>
 struct PanelTile {
   const Panel<Form>& panel;
   std::size_t begin;
+  static constexpr std::size_t section_size = activation_group;
 
-  PanelGroup group(std::size_t k) const {
-    const std::size_t i = k - begin, g = i / groups.size;
-    return {panel.levels + i * lanes, panel.scales + g * Form::factors, panel.mins + g * Form::factors};
-  }
+  struct Section {
+    const Panel<Form>& panel;
+    std::size_t begin;
+
+    PanelGroup group(std::size_t k, int first) const {
+      const std::size_t i = begin + k + 4 * static_cast<std::size_t>(first), g = i / groups.size;
+      return {panel.levels + i * lanes, panel.scales + g * Form::factors, panel.mins + g * Form::factors};
+    }
+  };
+  Section section(std::size_t k) const { return {panel, k - begin}; }
 };
 
 template <Groups groups, std::size_t tokens>
@@ -75,10 +102,9 @@ struct DotTile {
                                                std::size_t k) {
     int32x4_t dot[tokens][2];
     for (std::size_t t = 0; t < tokens; ++t) {
-      dot[t][0] = vdupq_n_s32(sum_start);
-      if constexpr (Group::bias != 0)
-        dot[t][0] = vmlaq_n_s32(dot[t][0], vdupq_n_s32(minus_sum<groups>(*a[t], k)), Group::bias);
-      dot[t][1] = dot[t][0];
+      std::int32_t start = sum_start;
+      if constexpr (Group::bias != 0) start += Group::bias * minus_sum<groups>(*a[t], k);
+      dot[t][0] = dot[t][1] = vdupq_n_s32(start);
     }
     const auto add_quad = [&]<int q>(std::integral_constant<int, q>) {
       for (int half = 0; half < 2; ++half) {
@@ -114,7 +140,14 @@ struct DotTile {
         acc[t][0] = acc[t][1] = vdupq_n_f32(0);
       }
       const std::size_t n = std::min(activation_group, end - from);
-      for (std::size_t k = 0; k < n; k += groups.size) add_group(rows.group(from + k), a, k);
+      for (std::size_t k = 0; k < n; k += Rows::section_size) {
+        const auto section = rows.section(from + k);
+        for (std::size_t i = 0; i < std::min(n - k, Rows::section_size); i += plane_size) {
+#pragma GCC unroll 2
+          for (std::size_t in_plane = 0; in_plane < plane_size; in_plane += groups.size)
+            add_group(section.group(i, static_cast<int>(in_plane / 4)), a, k + i + in_plane);
+        }
+      }
       for (std::size_t t = 0; t < tokens; ++t) {
         for (int half = 0; half < 2; ++half) {
           float* total = totals + t * lanes + 4 * half;
