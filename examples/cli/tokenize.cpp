@@ -25,19 +25,10 @@ struct Arguments {
   bool json = false;
 };
 
-nibble::Tokenizer load_json(const fs::path& tokenizer) {
-  const auto beside = [&](const char* name) {
-    const fs::path path = tokenizer.parent_path() / name;
-    return fs::exists(path) ? path : fs::path();
-  };
-  return nibble::Tokenizer::from_json(tokenizer, beside("tokenizer_config.json"),
-                                      beside("generation_config.json"));
-}
-
 nibble::Tokenizer load_tokenizer(const fs::path& path) {
   return opening([&] {
-    if (fs::is_directory(path)) return load_json(path / "tokenizer.json");
-    if (path.extension() == ".json") return load_json(path);
+    const bool is_tokenizer = path.extension() == ".json" || path.extension() == ".model";
+    if (is_tokenizer || fs::is_directory(path)) return nibble::Tokenizer::open(path);
     return nibble::Tokenizer::load(nibble::Checkpoint::open(path));
   });
 }
@@ -91,7 +82,9 @@ void add_tokenize(CLI::App& app, Action& action) {
   CLI::App& command =
       *app.add_subcommand("tokenize", "Turn text into token ids, or back")->group("Look at a model");
   auto arguments = std::make_shared<Arguments>();
-  command.add_option("-m,--model", arguments->model, "A .gguf file, a tokenizer.json, or a folder with one")
+  command
+      .add_option("-m,--model", arguments->model,
+                  "A .gguf file, a tokenizer.json or tokenizer.model, or a folder with one")
       ->type_name("MODEL")
       ->required();
   command

@@ -64,20 +64,22 @@ std::vector<Fragment> SpecialTokens::split(std::string_view text, bool parse_con
       ++at;
       continue;
     }
-    std::size_t begin = at;
-    at += token->text.size();
-    if (token->whole_word && !stands_alone(text, begin, at)) continue;
+    std::size_t begin = at, end = at + token->text.size();
+    at = end;  // what is stripped behind it may hold tokens that count all the same
+    if (token->whole_word && !stands_alone(text, begin, end)) continue;
     if (token->strip_left) {
       while (begin > done && is_white_space(utf8_character(text, previous(text, begin)))) {
         begin = previous(text, begin);
       }
+      begin = std::max(begin, done);
     }
     if (token->strip_right) {
-      while (at < text.size() && is_white_space(utf8_character(text, at))) at += utf8_length(text[at]);
+      while (end < text.size() && is_white_space(utf8_character(text, end))) end += utf8_length(text[end]);
     }
+    if (begin >= end) continue;  // the token before has stripped all of it
     close_text(begin);
-    fragments.push_back({text.substr(begin, at - begin), token->id});
-    done = at;
+    fragments.push_back({text.substr(begin, end - begin), token->id});
+    done = end;
   }
   close_text(text.size());
   return fragments;

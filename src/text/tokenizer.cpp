@@ -132,26 +132,52 @@ Tokenizer Tokenizer::from_json(const std::filesystem::path& tokenizer, const std
   });
 }
 
-Tokenizer Tokenizer::load(const Checkpoint& checkpoint, const Limits& limits) {
-  if (checkpoint.container == Container::gguf) return from_gguf(checkpoint.metadata, limits);
+Tokenizer Tokenizer::from_sentencepiece(const std::filesystem::path& model,
+                                        const std::filesystem::path& config,
+                                        const std::filesystem::path& generation, const Limits& limits) {
   return translate_errors([&] {
-    const auto beside = [&](const char* name) {
-      std::error_code ignored;  // a file that cannot be asked about is refused when it is opened
-      const auto path = checkpoint.folder / name;
-      return std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found
-                 ? std::filesystem::path()
-                 : path;
-    };
-    const auto tokenizer = beside("tokenizer.json");
-    if (tokenizer.empty()) {
-      throw Error({.code = ErrorCode::missing,
-                   .source = checkpoint.folder.string(),
-                   .field = "tokenizer.json",
-                   .found = "no such file",
-                   .allowed = "a tokenizer.json beside the model"});
-    }
-    return from_json(tokenizer, beside("tokenizer_config.json"), beside("generation_config.json"), limits);
+    return Tokenizer(std::make_shared<State>(State{read_sentencepiece(model, config, generation, limits)}));
   });
+}
+
+namespace {
+
+// The first of these files that the folder has, or nothing.
+std::filesystem::path first_of(const std::filesystem::path& folder,
+                               std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    std::error_code ignored;  // a file that cannot be asked about is refused when it is opened
+    auto path = folder / name;
+    if (std::filesystem::status(path, ignored).type() != std::filesystem::file_type::not_found) return path;
+  }
+  return {};
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::open(const std::filesystem::path& path, const Limits& limits) {
+  return translate_errors([&] {
+    std::error_code ignored;
+    const bool is_folder = path.empty() || std::filesystem::is_directory(path, ignored);
+    const auto file = is_folder ? first_of(path, {"tokenizer.json", "tokenizer.model"}) : path;
+    if (file.empty()) {
+      throw Error({.code = ErrorCode::missing,
+                   .source = path.string(),
+                   .field = "tokenizer.json",
+                   .found = "no such file, nor tokenizer.model",
+                   .allowed = "one of them beside the model"});
+    }
+    const auto folder = file.parent_path();
+    const auto config = first_of(folder, {"tokenizer_config.json"});
+    const auto generation = first_of(folder, {"generation_config.json", "config.json"});
+    return file.extension() == ".json" ? from_json(file, config, generation, limits)
+                                       : from_sentencepiece(file, config, generation, limits);
+  });
+}
+
+Tokenizer Tokenizer::load(const Checkpoint& checkpoint, const Limits& limits) {
+  return checkpoint.container == Container::gguf ? from_gguf(checkpoint.metadata, limits)
+                                                 : open(checkpoint.folder, limits);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {

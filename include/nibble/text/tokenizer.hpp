@@ -36,14 +36,22 @@ struct EncodeOptions {
 // Immutable; cheap to copy; safe to use from any thread.
 class NIBBLE_API Tokenizer {
  public:
-  // From GGUF metadata, or from tokenizer.json (and tokenizer_config.json, generation_config.json) beside
-  // safetensors. Errors: missing, wrong_type, out_of_range, duplicate, malformed, unsupported, limit;
-  // positioned.
+  // From GGUF metadata, or from the folder beside safetensors as open() does. Errors of all of these: io,
+  // truncated, missing, wrong_type, out_of_range, duplicate, malformed, unsupported, limit; positioned.
   static Tokenizer load(const Checkpoint& checkpoint, const Limits& limits = {});
+  // A tokenizer.json, a tokenizer.model, or a folder with one of them (the former where it has both), and
+  // what lies beside it: tokenizer_config.json, generation_config.json (or else config.json),
+  // chat_template.jinja.
+  static Tokenizer open(const std::filesystem::path& path, const Limits& limits = {});
   static Tokenizer from_gguf(const Metadata& metadata, const Limits& limits = {});
   // `config` and `generation` may be empty paths.
   static Tokenizer from_json(const std::filesystem::path& tokenizer, const std::filesystem::path& config = {},
                              const std::filesystem::path& generation = {}, const Limits& limits = {});
+  // SentencePiece's own file, of the BPE kind: tokenizer.model.
+  static Tokenizer from_sentencepiece(const std::filesystem::path& model,
+                                      const std::filesystem::path& config = {},
+                                      const std::filesystem::path& generation = {},
+                                      const Limits& limits = {});
 
   std::uint32_t size() const noexcept;  // tokens
   // Errors: invalid_argument (text that is not UTF-8, at its byte), limit (longer than text_bytes).
