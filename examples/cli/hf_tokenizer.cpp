@@ -66,11 +66,18 @@ std::vector<double> scores_of(const nibble::Tokenizer& tokenizer, const std::vec
   return scores;
 }
 
+// tokenizer.model has its tokens in the order of their scores.
+std::vector<double> scores_by_id(std::size_t n_tokens) {
+  std::vector<double> scores(n_tokens);
+  for (std::size_t id = 0; id < n_tokens; ++id) scores[id] = -static_cast<double>(id);
+  return scores;
+}
+
 void add_vocabulary(const nibble::Tokenizer& tokenizer, std::uint32_t vocab_size,
                     nibble::Metadata& metadata) {
   std::vector<std::string> tokens;
   std::vector<std::int64_t> kinds;
-  for (std::uint32_t id = 0; id < std::max(vocab_size, tokenizer.size()); ++id) {
+  for (std::uint32_t id = 0; id < vocab_size; ++id) {
     const auto token = static_cast<nibble::TokenId>(id);
     const bool known = id < tokenizer.size() && !tokenizer.text(token).empty();
     tokens.push_back(known ? std::string(tokenizer.text(token)) : "[PAD" + std::to_string(id) + "]");
@@ -107,14 +114,19 @@ void add_tokenizer(const nibble::Checkpoint& checkpoint, std::uint32_t vocab_siz
                    nibble::Metadata& metadata) {
   const nibble::Tokenizer tokenizer = nibble::Tokenizer::load(checkpoint);
   const std::filesystem::path path = checkpoint.folder / "tokenizer.json";
-  const nlohmann::json file = read_json(path);
-  std::vector<std::string> merges = read_merges(file.at("model"));
+  const bool is_json = std::filesystem::exists(path);
+  const nlohmann::json model = is_json ? read_json(path).at("model") : nlohmann::json::object();
+  std::vector<std::string> merges = is_json ? read_merges(model) : std::vector<std::string>();
+  if (tokenizer.size() > vocab_size) {
+    throw Failure(bad_model, checkpoint.folder.string() + ": " + std::to_string(tokenizer.size()) +
+                                 " tokens, but " + std::to_string(vocab_size) + " rows of embeddings");
+  }
   add_vocabulary(tokenizer, vocab_size, metadata);
   add_specials(tokenizer, metadata);
-  if (file.at("model").value("byte_fallback", false)) {
+  if (!is_json || model.value("byte_fallback", false)) {
     set(metadata, "model", std::string("llama"));
     set(metadata, "pre", std::string("default"));
-    set(metadata, "scores", scores_of(tokenizer, merges, std::max(vocab_size, tokenizer.size())));
+    set(metadata, "scores", is_json ? scores_of(tokenizer, merges, vocab_size) : scores_by_id(vocab_size));
     set(metadata, "add_space_prefix", tokenizer.adds_space_prefix());
     if (cuts_alike(tokenizer, metadata)) return;
   } else {
@@ -125,7 +137,7 @@ void add_tokenizer(const nibble::Checkpoint& checkpoint, std::uint32_t vocab_siz
       if (cuts_alike(tokenizer, metadata)) return;
     }
   }
-  throw Failure(bad_model, path.string() + ": cuts text as none of GGUF's tokenizers does");
+  throw Failure(bad_model, checkpoint.folder.string() + ": cuts text as none of GGUF's tokenizers does");
 }
 
 }  // namespace cli
