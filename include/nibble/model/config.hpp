@@ -29,8 +29,8 @@ struct RopeConfig {
   double slow_turns = 1.0;             // yarn: dims that turn less often are divided by the factor
   bool whole_dims = true;              // yarn: the bounds between those are rounded to whole dims
   double magnitude = 1.0;              // yarn, longrope: multiplies cos and sin
-  std::vector<double> short_divisors = {},
-                      long_divisors = {};  // longrope of config.json (dim / 2); GGUF has tensors
+  std::vector<double> short_divisors = {};  // longrope of config.json (dim / 2); GGUF has tensors
+  std::vector<double> long_divisors = {};
   // Positions that will be run. Dynamic and longrope depend on it, not on how far a sequence has come: a
   // token's angles never change.
   std::uint32_t context = 0;
