@@ -1,20 +1,16 @@
 // nibble tokenize: text to token ids and back.
 // Needs a tokenizer only: vocabulary files without hyperparameters or tensors will do.
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
 #include "input.hpp"
-#include "nibble/file/checkpoint.hpp"
-#include "nibble/text/tokenizer.hpp"
+#include "load_tokenizer.hpp"
 
 namespace cli {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Arguments {
   std::string model;
@@ -24,14 +20,6 @@ struct Arguments {
   bool decode = false;
   bool json = false;
 };
-
-nibble::Tokenizer load_tokenizer(const fs::path& path) {
-  return opening([&] {
-    const bool is_tokenizer = path.extension() == ".json" || path.extension() == ".model";
-    if (is_tokenizer || fs::is_directory(path)) return nibble::Tokenizer::open(path);
-    return nibble::Tokenizer::load(nibble::Checkpoint::open(path));
-  });
-}
 
 // `ids` without what encode() puts around a text, so that decoding reverses it.
 std::span<const nibble::TokenId> without_added(const nibble::Tokenizer& tokenizer,

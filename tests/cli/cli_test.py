@@ -71,7 +71,7 @@ class Usage(CommandLine):
     def test_help_and_version_are_answers(self):
         self.assertRegex(self.ok("--version"), rb"^nibble \d+\.\d+\.\d+\n$")
         self.assertIn(b"generate", self.ok("--help"))
-        for command in "generate eval tokenize perplexity bench inspect plan quantize synth".split():
+        for command in "generate chat eval tokenize template perplexity bench inspect plan quantize synth".split():
             self.assertIn(b"Usage: nibble " + command.encode(), self.ok(command, "--help"))
 
     def test_mistakes(self):

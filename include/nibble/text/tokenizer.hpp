@@ -28,9 +28,17 @@ enum class TokenKind : std::uint8_t {
   byte = 6
 };
 
+// Bytes of a text from `begin` up to `end`.
+struct ByteRange {
+  std::size_t begin = 0, end = 0;
+  bool operator==(const ByteRange&) const = default;
+};
+
 struct EncodeOptions {
   bool add_special = true;     // BOS/EOS where the model wants them
   bool parse_special = false;  // text that spells a control token becomes it; false keeps user text harmless
+  // Ranges in which, and across whose ends, it does not: ascending, apart, within the text.
+  std::span<const ByteRange> plain = {};
 };
 
 // Immutable; cheap to copy; safe to use from any thread.
@@ -54,7 +62,8 @@ class NIBBLE_API Tokenizer {
                                       const Limits& limits = {});
 
   std::uint32_t size() const noexcept;  // tokens
-  // Errors: invalid_argument (text that is not UTF-8, at its byte), limit (longer than text_bytes).
+  // Errors: invalid_argument (text that is not UTF-8, at its byte; ranges in another order), limit (longer
+  // than text_bytes).
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
   // All bytes of the ids, the space prefix removed; invalid UTF-8 becomes U+FFFD. Control tokens appear only
   // on request. Errors: out_of_range (an id outside the vocabulary).
