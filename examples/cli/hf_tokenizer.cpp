@@ -99,10 +99,24 @@ void add_specials(const nibble::Tokenizer& tokenizer, nibble::Metadata& metadata
   if (!tokenizer.chat_template().empty()) metadata.set("tokenizer.chat_template", tokenizer.chat_template());
 }
 
+// The probe, and tokens of the vocabulary with things between them: what its merges make a difference to.
+std::string make_probe(const nibble::Tokenizer& tokenizer) {
+  constexpr std::uint32_t most = 20'000;
+  constexpr std::string_view between[] = {"", " ", "1", "\n", "'s", "A", "23", ".", "  ", "\u00e9"};
+  std::string text(probe);
+  const std::uint32_t step = tokenizer.size() / most + 1;
+  for (std::uint32_t id = 0; id < tokenizer.size(); id += step) {
+    const std::string bytes = tokenizer.bytes(static_cast<nibble::TokenId>(id));
+    if (!nibble::find_invalid_utf8(bytes)) text.append(bytes).append(between[id / step % std::size(between)]);
+  }
+  return text;
+}
+
 bool cuts_alike(const nibble::Tokenizer& tokenizer, const nibble::Metadata& metadata) {
   try {
     const nibble::Tokenizer written = nibble::Tokenizer::from_gguf(metadata);
-    return written.encode(probe) == tokenizer.encode(probe);
+    const std::string text = make_probe(tokenizer);
+    return written.encode(text) == tokenizer.encode(text);
   } catch (const nibble::Error&) {
     return false;  // a cut that this build does not know, or one that needs another vocabulary
   }
