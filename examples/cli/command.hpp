@@ -18,8 +18,10 @@ using Action = std::function<ExitCode(const std::stop_token& stop)>;
 
 // Each declares its subcommand in `app`; when that is the one chosen, `action` is set.
 void add_generate(CLI::App& app, Action& action);
+void add_chat(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
+void add_template(CLI::App& app, Action& action);
 void add_perplexity(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);

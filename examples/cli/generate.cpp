@@ -13,6 +13,7 @@
 #include "input.hpp"
 #include "nibble/session.hpp"
 #include "run_options.hpp"
+#include "sampling_options.hpp"
 #include "terminal.hpp"
 
 namespace cli {
@@ -91,40 +92,6 @@ ExitCode generate(Arguments& arguments, const std::stop_token& stop) {
   return stop.stop_requested() ? cancelled : ok;
 }
 
-void add_sampling_options(CLI::App& command, Arguments& arguments) {
-  constexpr const char* group = "Sampling";
-  nibble::GenerateOptions& sampling = arguments.sampling;
-  command.add_option("--temp", sampling.temperature, "Temperature; 0 is greedy (default: 0.8)")
-      ->type_name("T")
-      ->group(group);
-  command.add_option("--top-k", sampling.top_k, "Keep the K likeliest tokens; 0: all (default: 40)")
-      ->type_name("K")
-      ->group(group);
-  command.add_option("--top-p", sampling.top_p, "Keep the likeliest tokens that make up P (default: 0.95)")
-      ->type_name("P")
-      ->group(group);
-  command.add_option("--min-p", sampling.min_p, "Drop tokens below P times the likeliest (default: 0.05)")
-      ->type_name("P")
-      ->group(group);
-  command.add_option("--typical", sampling.typical_p, "Locally typical sampling; 1: off (default: 1)")
-      ->type_name("P")
-      ->group(group);
-  command
-      .add_option("--repeat-penalty", sampling.repetition_penalty,
-                  "Over the last 64 tokens; 1: off (default: 1)")
-      ->type_name("X")
-      ->group(group);
-  command.add_option("--presence-penalty", sampling.presence_penalty, "0: off (default: 0)")
-      ->type_name("X")
-      ->group(group);
-  command.add_option("--frequency-penalty", sampling.frequency_penalty, "0: off (default: 0)")
-      ->type_name("X")
-      ->group(group);
-  command.add_option("--seed", arguments.seed, "Of the random choices (default: another each time)")
-      ->type_name("S")
-      ->group(group);
-}
-
 }  // namespace
 
 void add_generate(CLI::App& app, Action& action) {
@@ -142,12 +109,6 @@ void add_generate(CLI::App& app, Action& action) {
       .add_option("-n,--n-predict", arguments->sampling.max_tokens,
                   "Tokens to generate at most (default: 128)")
       ->type_name("N");
-  command
-      .add_option(
-          "--lookup", arguments->sampling.draft_tokens,
-          "Guess up to N tokens ahead where the text repeats itself; 0: off. Changes the speed, never "
-          "the text (default: 15)")
-      ->type_name("N");
   command.add_option("--stop", arguments->sampling.stop, "Text that ends the generation; may be repeated")
       ->type_name("TEXT")
       ->allow_extra_args(false)
@@ -156,7 +117,7 @@ void add_generate(CLI::App& app, Action& action) {
                    "Prompt text that spells a special token is that token");
   command.add_flag("--echo", arguments->echo, "Print the prompt in front of its continuation");
   command.add_flag("--json", arguments->json, "Print one JSON object when all is done");
-  add_sampling_options(command, *arguments);
+  add_sampling_options(command, arguments->sampling, arguments->seed);
   add_run_options(command, arguments->run);
   command.callback([arguments, prompt, &action] {
     arguments->has_prompt = prompt->count() > 0;

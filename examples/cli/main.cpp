@@ -16,10 +16,12 @@ void add_commands(CLI::App& app, cli::Action& action) {
   app.option_defaults()->take_last();  // an option given twice means its last value
   app.set_version_flag("--version", "nibble " + std::string(nibble::version));
   cli::add_generate(app, action);
+  cli::add_chat(app, action);
   cli::add_eval(app, action);
   cli::add_perplexity(app, action);
   cli::add_bench(app, action);
   cli::add_tokenize(app, action);
+  cli::add_template(app, action);
   cli::add_inspect(app, action);
   cli::add_plan(app, action);
   cli::add_quantize(app, action);

@@ -5,12 +5,37 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 
 #include "exit_code.hpp"
 
 namespace cli {
+
+namespace {
+
+std::mutex mutex;
+std::function<bool()> current_handler;
+
+// What the handler says, if there is one.
+std::optional<bool> handled() {
+  const std::lock_guard lock(mutex);
+  return current_handler ? std::optional(current_handler()) : std::nullopt;
+}
+
+}  // namespace
+
+OnInterrupt::OnInterrupt(std::function<bool()> handler) {
+  const std::lock_guard lock(mutex);
+  current_handler = std::move(handler);
+}
+
+OnInterrupt::~OnInterrupt() {
+  const std::lock_guard lock(mutex);
+  current_handler = nullptr;
+}
 
 std::stop_token stop_on_interrupt() {
   sigset_t interrupt;
@@ -19,11 +44,13 @@ std::stop_token stop_on_interrupt() {
   pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);  // inherited by every later thread
   std::stop_source source;
   std::thread([interrupt, source]() mutable {
-    int signal = 0;
-    sigwait(&interrupt, &signal);
-    source.request_stop();
-    sigwait(&interrupt, &signal);
-    _exit(cancelled);
+    while (true) {
+      int signal = 0;
+      sigwait(&interrupt, &signal);
+      const std::optional<bool> goes_on = handled();
+      if (goes_on == true) continue;
+      if (goes_on == false || !source.request_stop()) _exit(cancelled);
+    }
   }).detach();
   return source.get_token();
 }

@@ -2,6 +2,7 @@
 // Called first in main, before any other thread exists.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 
 namespace cli {
@@ -9,6 +10,15 @@ namespace cli {
 // From now on the first Ctrl-C (SIGINT) requests the returned token's stop, and the second ends the process
 // with exit code 130.
 std::stop_token stop_on_interrupt();
+
+// While it lives, Ctrl-C calls `handler` instead, in a thread of its own; false ends the process with 130.
+class OnInterrupt {
+ public:
+  explicit OnInterrupt(std::function<bool()> handler);
+  OnInterrupt(const OnInterrupt&) = delete;
+  OnInterrupt& operator=(const OnInterrupt&) = delete;
+  ~OnInterrupt();
+};
 
 // A mapped model file that shrinks while in use (SIGBUS) ends the process with a message and exit code 3.
 void report_vanished_file();

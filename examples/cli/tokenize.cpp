@@ -1,20 +1,16 @@
 // nibble tokenize: text to token ids and back.
 // Needs a tokenizer only: vocabulary files without hyperparameters or tensors will do.
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
 #include "input.hpp"
-#include "nibble/file/checkpoint.hpp"
-#include "nibble/text/tokenizer.hpp"
+#include "load_tokenizer.hpp"
 
 namespace cli {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Arguments {
   std::string model;
@@ -24,23 +20,6 @@ struct Arguments {
   bool decode = false;
   bool json = false;
 };
-
-nibble::Tokenizer load_json(const fs::path& tokenizer) {
-  const auto beside = [&](const char* name) {
-    const fs::path path = tokenizer.parent_path() / name;
-    return fs::exists(path) ? path : fs::path();
-  };
-  return nibble::Tokenizer::from_json(tokenizer, beside("tokenizer_config.json"),
-                                      beside("generation_config.json"));
-}
-
-nibble::Tokenizer load_tokenizer(const fs::path& path) {
-  return opening([&] {
-    if (fs::is_directory(path)) return load_json(path / "tokenizer.json");
-    if (path.extension() == ".json") return load_json(path);
-    return nibble::Tokenizer::load(nibble::Checkpoint::open(path));
-  });
-}
 
 // `ids` without what encode() puts around a text, so that decoding reverses it.
 std::span<const nibble::TokenId> without_added(const nibble::Tokenizer& tokenizer,
@@ -91,7 +70,9 @@ void add_tokenize(CLI::App& app, Action& action) {
   CLI::App& command =
       *app.add_subcommand("tokenize", "Turn text into token ids, or back")->group("Look at a model");
   auto arguments = std::make_shared<Arguments>();
-  command.add_option("-m,--model", arguments->model, "A .gguf file, a tokenizer.json, or a folder with one")
+  command
+      .add_option("-m,--model", arguments->model,
+                  "A .gguf file, a tokenizer.json or tokenizer.model, or a folder with one")
       ->type_name("MODEL")
       ->required();
   command

@@ -7,5 +7,6 @@
 #include "nibble/model.hpp"
 #include "nibble/sample/sampler.hpp"
 #include "nibble/session.hpp"
+#include "nibble/text/chat_template.hpp"
 #include "nibble/text/tokenizer.hpp"
 #include "nibble/version.hpp"

@@ -96,6 +96,7 @@ void Pass::step_row(const Step& step, std::size_t i) {
       return kernels_.floats.gate(input(step.a, step.out, i), input(step.b, step.out, i), row(step.out, i),
                                   step.out.width, step.args.activation);
     case Op::add: return add(step, i);
+    case Op::gather: return reorder(step, i);
   }
 }
 
@@ -138,6 +139,12 @@ void Pass::rope(const Step& step, std::size_t i) {
   float* out = row(step.out, i);
   for (std::size_t h = 0; h < step.args.n_heads; ++h)
     kernels_.floats.rope(out + h * step.args.head_dim, cos, cos + pairs, pairs, table.pairs);
+}
+
+void Pass::reorder(const Step& step, std::size_t i) {
+  const float* in = input(step.a, step.out, i);
+  std::ranges::transform(p_.plan->orders[step.args.order], row(step.out, i),
+                         [&](std::uint32_t column) { return in[column]; });
 }
 
 void Pass::add(const Step& step, std::size_t i) {

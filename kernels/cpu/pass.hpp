@@ -51,6 +51,7 @@ class Pass {
   void embed(const Step& step, std::size_t i);
   void norm(const Step& step, std::size_t i);
   void rope(const Step& step, std::size_t i);
+  void reorder(const Step& step, std::size_t i);
   void add(const Step& step, std::size_t i);
   void convert(const Step& step, std::size_t i);
   void store_kv(const Step& step, std::size_t i);

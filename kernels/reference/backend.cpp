@@ -169,6 +169,7 @@ class ReferenceBackend final : public Backend {
       case Op::attend: return attend(s);
       case Op::gate: return gate(s);
       case Op::add: return add(s);
+      case Op::gather: return gather(s);
     }
   }
 
@@ -337,6 +338,13 @@ class ReferenceBackend final : public Backend {
       out = Row<T>(at(s.a, s.out, i), s.out.width) + Row<T>(at(s.b, s.out, i), s.out.width);
       for (std::uint32_t c = s.out.width; c < s.b.width; c += s.out.width)
         out += Row<T>(at(s.b, s.out, i) + c, s.out.width);
+    }
+  }
+
+  void gather(const Step& s) {
+    const std::vector<std::uint32_t>& order = plan_->orders[s.args.order];
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      for (std::uint32_t c = 0; c < s.out.width; ++c) at(s.out, i)[c] = at(s.a, s.out, i)[order[c]];
     }
   }
 

@@ -92,6 +92,7 @@ class PlanCheck {
         return demand(s.b.width == s.out.width ||
                           (s.op == Op::add && s.b.width % s.out.width == 0 && s.b.buffer != s.out.buffer),
                       "width");
+      case Op::gather: return gather(s);
     }
     fail(ErrorCode::unsupported, "op " + std::to_string(static_cast<int>(s.op)));
   }
@@ -157,6 +158,14 @@ class PlanCheck {
     demand(s.b.width == std::uint64_t{2} * g.n_kv_heads * g.head_dim, "width");
     demand(s.out.buffer != s.a.buffer && s.out.buffer != s.b.buffer, "out");
     if (s.w != no_weight) vector(s.w, g.n_heads);
+  }
+
+  void gather(const Step& s) const {
+    demand(s.out.buffer != s.a.buffer, "out");
+    demand(s.args.order < plan_.orders.size(), "order");
+    const std::vector<std::uint32_t>& order = plan_.orders[s.args.order];
+    demand(order.size() == s.out.width, "order");
+    for (const std::uint32_t column : order) demand(column < s.a.width, "order");
   }
 
   const Plan& plan_;

@@ -63,6 +63,7 @@ std::string describe(const Step& step, const Weights& weights) {
     case Op::gate:
       return "gate    " + out + std::string(activation_name(args.activation)) + "(" + a + ") * " + b;
     case Op::add: return "add     " + out + a + " + " + b;
+    case Op::gather: return "gather  " + out + a + " in order " + std::to_string(args.order);
   }
   return {};
 }

@@ -4,8 +4,10 @@
 #include "nibble/model/weights.hpp"
 
 #include <cstring>
+#include <optional>
 
 #include "nibble/quant/formats.hpp"
+#include "src/model/four_bit.hpp"
 #include "src/model/mxfp4_experts.hpp"
 
 namespace nibble::inline v0 {
@@ -70,25 +72,22 @@ OwnBytes add_one(const Tensor& tensor) {
   return std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
 }
 
-Weight make_weight(const OwnTensor& found, const TensorRow& row, std::string name, const Config& config,
-                   bool hf) {
-  const Tensor& tensor = found.tensor;
-  check(tensor, row);
-  Weight weight;
-  weight.tensor = tensor;
-  weight.own = found.own;
-  weight.tensor.name = std::move(name);
+Weight make_weight(Weight weight, const TensorRow& row, std::string name, const Config& config, bool hf) {
+  check(weight.tensor, row);
+  Tensor& tensor = weight.tensor;
+  tensor.name = std::move(name);
   if (row.rows != 0) {
-    weight.tensor.bytes = tensor.bytes.first(tensor.bytes.size() / tensor.shape[0] * row.rows);
-    weight.tensor.shape = shape_of(row, row.rows);
+    tensor.bytes = tensor.bytes.first(tensor.bytes.size() / tensor.shape[0] * row.rows);
+    tensor.shape = shape_of(row, row.rows);
   }
   if (hf && (row.traits & rope_rows) != 0) {
-    weight.own = interleave_halves(weight.tensor, row.rows == 0 ? row.cols : row.rows, config);
+    weight.own = interleave_halves(tensor, row.rows == 0 ? row.cols : row.rows, config);
+    tensor.bytes = *weight.own;
   } else if (hf && (row.traits & plus1) != 0) {
-    weight.own = add_one(weight.tensor);
-    weight.tensor.dtype = Dtype::F32;
+    weight.own = add_one(tensor);
+    tensor.dtype = Dtype::F32;
+    tensor.bytes = *weight.own;
   }
-  if (weight.own) weight.tensor.bytes = *weight.own;
   return weight;
 }
 
@@ -115,14 +114,28 @@ Tensor slice(const Tensor& whole, std::uint64_t i) {
 }
 
 // A model of text and images has its text part's tensors one level down; which one changed over the years.
+std::vector<std::string> names_of(const Checkpoint& checkpoint, const std::string& name) {
+  if (checkpoint.container != Container::safetensors) return {name};
+  std::vector<std::string> names = {name, "language_model." + name};
+  if (name.starts_with("model.")) names.push_back("model.language_model." + name.substr(6));
+  return names;
+}
+
 const Tensor* find_tensor(const Checkpoint& checkpoint, const std::string& name) {
-  const Tensor* tensor = checkpoint.find(name);
-  if (tensor == nullptr && checkpoint.container == Container::safetensors) {
-    tensor = checkpoint.find("language_model." + name);
-    if (tensor == nullptr && name.starts_with("model."))
-      tensor = checkpoint.find("model.language_model." + name.substr(6));
+  for (const std::string& one : names_of(checkpoint, name)) {
+    if (const Tensor* tensor = checkpoint.find(one)) return tensor;
   }
-  return tensor;
+  return nullptr;
+}
+
+std::optional<Weight> find_weight(const Checkpoint& checkpoint, const std::string& name) {
+  if (const Tensor* tensor = find_tensor(checkpoint, name)) return Weight{.tensor = *tensor, .own = nullptr};
+  if (checkpoint.container == Container::gguf) return std::nullopt;
+  const FourBit four_bit = read_four_bit(checkpoint.metadata);
+  for (const std::string& one : names_of(checkpoint, name)) {
+    if (auto weight = find_four_bit(checkpoint, four_bit, one)) return weight;
+  }
+  return std::nullopt;
 }
 
 void check_experts(const Tensor& stacked, const TensorRow& row) {
@@ -165,14 +178,15 @@ std::vector<OwnTensor> find_experts(const Checkpoint& checkpoint, const TensorRo
 }
 
 // What the file has of a row in one layer: nothing, its tensor, or those of its experts.
-std::vector<OwnTensor> find_tensors(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer) {
+std::vector<Weight> find_weights(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer) {
   const bool hf = checkpoint.container == Container::safetensors;
   const std::string name = layer_name(hf ? row.hf_name : row.name, layer);
-  std::vector<OwnTensor> found;
+  std::vector<Weight> found;
   if (row.experts != 0) {
-    found = find_experts(checkpoint, row, name);
-  } else if (const Tensor* tensor = find_tensor(checkpoint, name); tensor != nullptr) {
-    found.push_back({*tensor, nullptr});
+    for (OwnTensor& one : find_experts(checkpoint, row, name))
+      found.push_back({.tensor = std::move(one.tensor), .own = std::move(one.own)});
+  } else if (auto one = find_weight(checkpoint, name)) {
+    found.push_back(*std::move(one));
   }
   if (found.empty() && (row.traits & optional_tensor) == 0) throw missing(checkpoint, name);
   return found;
@@ -208,19 +222,20 @@ Weights Weights::resolve(const Checkpoint& checkpoint, std::span<const TensorRow
 
 void Weights::add(const Checkpoint& checkpoint, const TensorRow& row, std::uint32_t layer,
                   const Config& config) {
-  const std::vector<OwnTensor> tensors = find_tensors(checkpoint, row, layer);
-  if (tensors.empty()) return;
+  std::vector<Weight> found = find_weights(checkpoint, row, layer);
+  if (found.empty()) return;
+  const Dtype dtype = found[0].tensor.dtype;
   const std::string name = layer_name(row.name, layer);
   by_name_.emplace(name, static_cast<WeightId>(weights_.size()));
-  for (std::uint32_t e = 0; e < tensors.size(); ++e) {
-    if (tensors[e].tensor.dtype != tensors[0].tensor.dtype) {
-      throw tensor_error(ErrorCode::unsupported, tensors[e].tensor, "another type than that of expert 0",
+  for (std::uint32_t e = 0; e < found.size(); ++e) {
+    if (found[e].tensor.dtype != dtype) {
+      throw tensor_error(ErrorCode::unsupported, found[e].tensor, "another type than that of expert 0",
                          "experts of one type");
     }
     const std::string own_name = row.experts == 0 ? name : expert_name(name, e);
     by_name_.emplace(own_name, static_cast<WeightId>(weights_.size()));
-    weights_.push_back(
-        make_weight(tensors[e], row, own_name, config, checkpoint.container == Container::safetensors));
+    weights_.push_back(make_weight(std::move(found[e]), row, own_name, config,
+                                   checkpoint.container == Container::safetensors));
   }
 }
 

@@ -42,17 +42,29 @@ void Bpe::find_byte_letters(const Vocabulary& vocabulary) {
   }
 }
 
-std::vector<std::uint32_t> Bpe::ranks_of(const Vocabulary& vocabulary, const std::vector<double>& scores) {
+std::optional<std::size_t> Bpe::find_byte_tokens(const Vocabulary& vocabulary) {
+  bool has_one = false;
+  for (TokenId id = 0; vocabulary.contains(id); ++id) {
+    if (vocabulary.kind(id) != TokenKind::byte) continue;
+    byte_tokens[*parse_byte_token(vocabulary.text(id))] = id;
+    has_one = true;
+  }
+  const auto absent = std::find(byte_tokens.begin(), byte_tokens.end(), -1);
+  if (absent == byte_tokens.end() || (!has_one && unknown)) return std::nullopt;
+  return static_cast<std::size_t>(absent - byte_tokens.begin());
+}
+
+void Bpe::rank_by_scores(const Vocabulary& vocabulary, const std::vector<double>& scores) {
   std::vector<std::uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return scores[a] > scores[b]; });
-  std::vector<std::uint32_t> ranks(scores.size(), Merge::never);
+  text_ranks.assign(vocabulary.size(), Merge::never);
   std::uint32_t rank = 0;
   for (std::size_t i = 0; i < order.size(); ++i) {
     if (i > 0 && scores[order[i]] < scores[order[i - 1]]) ++rank;
-    if (is_mergeable(vocabulary.kind(static_cast<TokenId>(order[i])))) ranks[order[i]] = rank;
+    if (is_mergeable(vocabulary.kind(static_cast<TokenId>(order[i])))) text_ranks[order[i]] = rank;
   }
-  return ranks;
+  cuts_at_spaces = words_stand_alone(vocabulary);
 }
 
 void Bpe::encode(const Vocabulary& vocabulary, std::string_view piece, Work& work,
@@ -82,15 +94,15 @@ void Bpe::merge_piece(const Vocabulary& vocabulary, std::string_view piece, Work
   }
   std::vector<Symbol>& symbols = work.merger.symbols;
   fill_symbols(vocabulary, piece, symbols);
-  if (text_ranks.empty()) {
-    work.merger.merge(
-        [&](const Symbol& left, const Symbol& right) { return merges.find(left.token, right.token); });
-  } else {
-    work.merger.merge([&](const Symbol& left, const Symbol& right) -> Merge {
+  work.merger.merge([&](const Symbol& left, const Symbol& right) {
+    const auto find = [&]() -> Merge {
+      if (text_ranks.empty()) return merges.find(left.token, right.token);
       const auto id = vocabulary.find(piece.substr(left.begin, right.end - left.begin));
       return id ? Merge{text_ranks[static_cast<std::size_t>(*id)], *id} : Merge{};
-    });
-  }
+    };
+    const bool are_tokens = left.token >= 0 && right.token >= 0;
+    return are_tokens ? work.pairs.find(left.token, right.token, find) : find();
+  });
   for (const Symbol& symbol : symbols) {
     if (symbol.token < 0) {
       emit(piece.substr(symbol.begin, symbol.end - symbol.begin), work, out);

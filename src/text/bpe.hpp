@@ -34,12 +34,16 @@ struct Bpe {
 
   // Byte-level: fills byte_tokens with the tokens of the alphabet's letters.
   void find_byte_letters(const Vocabulary& vocabulary);
-  // Ranks by score, the highest first. NaN has no place in it.
-  static std::vector<std::uint32_t> ranks_of(const Vocabulary& vocabulary, const std::vector<double>& scores);
+  // SentencePiece: fills byte_tokens with the tokens of kind `byte`. Returns the first byte that has none,
+  // where others have one or there is no unknown token to stand for it.
+  std::optional<std::size_t> find_byte_tokens(const Vocabulary& vocabulary);
+  // SentencePiece: merges by score, (vocabulary) and no NaN, the highest first.
+  void rank_by_scores(const Vocabulary& vocabulary, const std::vector<double>& scores);
 
   // What encode() works with besides this; one for each caller.
   struct Work {
     Merger merger;
+    PairCache pairs;
     std::string mapped;          // a piece in the byte alphabet
     bool after_unknown = false;  // the last id stands for an unknown character of this piece
   };

@@ -1,5 +1,5 @@
 // A tokenizer from GGUF metadata: the tokenizer.ggml.* keys.
-// One of the two loaders behind Tokenizer.
+// One of the three loaders behind Tokenizer.
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -63,7 +63,6 @@ class GgufTokenizer {
   void read_merges(std::span<const std::string> merges, std::size_t first);
   std::optional<TokenId> find_result(std::string_view left, std::string_view right);
   void read_sentencepiece();
-  void read_byte_tokens();
   void read_ends();
   void read_specials();
   void read_template();
@@ -227,29 +226,17 @@ void GgufTokenizer::read_sentencepiece() {
   if (!m_.has(key_types) && parts_.bpe.unknown) {
     parts_.vocabulary.set_kind(*parts_.bpe.unknown, TokenKind::unknown);
   }
-  read_byte_tokens();
+  if (const auto absent = parts_.bpe.find_byte_tokens(parts_.vocabulary)) {
+    throw m_.error(ErrorCode::missing, key_tokens, "no token for byte " + std::to_string(*absent),
+                   "a token for each byte, or none and an unknown token");
+  }
   wrap(true);
-  parts_.bpe.text_ranks = Bpe::ranks_of(parts_.vocabulary, *scores);
-  parts_.bpe.cuts_at_spaces = words_stand_alone(parts_.vocabulary);
+  parts_.bpe.rank_by_scores(parts_.vocabulary, *scores);
   parts_.normalizer.push_back({.kind = Rewrite::Kind::replace, .from = " ", .to = std::string(space_mark)});
   parts_.strips_space = m_.flag("tokenizer.ggml.add_space_prefix", true);
   if (parts_.strips_space) {
     parts_.prefixes.push_back({.kind = Rewrite::Kind::prepend, .to = std::string(space_mark)});
   }
-}
-
-void GgufTokenizer::read_byte_tokens() {
-  auto& ids = parts_.bpe.byte_tokens;
-  std::size_t n = 0;
-  for (TokenId id = 0; parts_.vocabulary.contains(id); ++id) {
-    if (parts_.vocabulary.kind(id) != TokenKind::byte) continue;
-    ids[*parse_byte_token(parts_.vocabulary.text(id))] = id;
-    ++n;
-  }
-  if (n == ids.size() || (n == 0 && parts_.bpe.unknown)) return;
-  const auto absent = static_cast<std::size_t>(std::find(ids.begin(), ids.end(), -1) - ids.begin());
-  throw m_.error(ErrorCode::missing, key_tokens, "no token for byte " + std::to_string(absent),
-                 n == 0 ? "a token for each byte, or an unknown token" : "a token for each byte");
 }
 
 // BOS and EOS around the text.
@@ -281,7 +268,9 @@ void GgufTokenizer::read_ends() {
 void GgufTokenizer::read_specials() {
   std::string name = m_.text("general.name", "");
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  const bool phi3 = name.find("phi-3") != name.npos || name.find("phi3") != name.npos;
+  const bool named = name.find("phi-3") != name.npos || name.find("phi3") != name.npos;
+  // Phi-3.5 keeps architecture and tokenizer; Phi-4 keeps the former only.
+  const bool phi3 = named || (!parts_.bpe.byte_level && m_.text("general.architecture", "") == "phi3");
   std::vector<SpecialToken> specials;
   for (TokenId id = 0; parts_.vocabulary.contains(id); ++id) {
     const TokenKind kind = parts_.vocabulary.kind(id);

@@ -120,21 +120,16 @@ void ModelReader::read_unknown() {
 }
 
 void ModelReader::read_byte_tokens() {
-  auto& ids = parts_.bpe.byte_tokens;
   if (parts_.bpe.byte_level) return parts_.bpe.find_byte_letters(parts_.vocabulary);
   if (!flag(model_, "byte_fallback", false)) return;
   for (TokenId id = 0; parts_.vocabulary.contains(id); ++id) {
-    const auto byte = parse_byte_token(parts_.vocabulary.text(id));
-    if (!byte) continue;
-    ids[*byte] = id;
-    parts_.vocabulary.set_kind(id, TokenKind::byte);
+    if (parse_byte_token(parts_.vocabulary.text(id))) parts_.vocabulary.set_kind(id, TokenKind::byte);
   }
-  const auto absent = std::find(ids.begin(), ids.end(), -1);
-  const bool has_none = std::all_of(ids.begin(), ids.end(), [](TokenId id) { return id < 0; });
-  if (absent == ids.end() || (has_none && parts_.bpe.unknown)) return;
-  throw model_.at("byte_fallback")
-      .error(ErrorCode::missing, "no token for byte " + std::to_string(absent - ids.begin()),
-             "a token for each byte");
+  if (const auto absent = parts_.bpe.find_byte_tokens(parts_.vocabulary)) {
+    throw model_.at("byte_fallback")
+        .error(ErrorCode::missing, "no token for byte " + std::to_string(*absent),
+               "a token for each byte, or none and an unknown token");
+  }
 }
 
 void ModelReader::read_merges() {
@@ -175,30 +170,34 @@ void ModelReader::read_specials() {
   if (!added) return;
   std::vector<SpecialToken> raw, normalized;
   for (const Json token : *added) {
-    const Json content = token.at("content");
-    const TokenId id = *parts_.vocabulary.find(content.string());
-    SpecialToken special = {.text = std::string(content.string()),
-                            .id = id,
-                            .control = parts_.vocabulary.kind(id) != TokenKind::user_defined,
-                            .strip_left = flag(token, "lstrip", false),
-                            .strip_right = flag(token, "rstrip", false),
-                            .whole_word = flag(token, "single_word", false)};
+    const TokenId id = *parts_.vocabulary.find(token.at("content").string());
     const bool in_normalized = flag(token, "normalized", !flag(token, "special", false));
-    if (in_normalized) {
-      std::string storage;
-      special.text = rewrite(parts_.normalizer, special.text, true, storage);
-    }
-    if (special.text.empty() || special.text.size() > SpecialTokens::max_text) {
-      throw content.error(ErrorCode::limit, std::to_string(special.text.size()) + " bytes",
-                          "1 to " + std::to_string(SpecialTokens::max_text));
-    }
-    (in_normalized ? normalized : raw).push_back(std::move(special));
+    (in_normalized ? normalized : raw).push_back(added_token(token, id, parts_, in_normalized));
   }
   parts_.specials = SpecialTokens(std::move(raw));
   parts_.normalized_specials = SpecialTokens(std::move(normalized));
 }
 
 }  // namespace
+
+SpecialToken added_token(const Json& token, TokenId id, const TokenizerParts& parts, bool normalized) {
+  const Json content = token.at("content");
+  SpecialToken special = {.text = std::string(content.string()),
+                          .id = id,
+                          .control = parts.vocabulary.kind(id) != TokenKind::user_defined,
+                          .strip_left = flag(token, "lstrip", false),
+                          .strip_right = flag(token, "rstrip", false),
+                          .whole_word = flag(token, "single_word", false)};
+  if (normalized) {
+    std::string storage;
+    special.text = rewrite(parts.normalizer, special.text, true, storage);
+  }
+  if (special.text.empty() || special.text.size() > SpecialTokens::max_text) {
+    throw content.error(ErrorCode::limit, std::to_string(special.text.size()) + " bytes",
+                        "1 to " + std::to_string(SpecialTokens::max_text));
+  }
+  return special;
+}
 
 void read_model(const Json& root, const Limits& limits, TokenizerParts& parts) {
   ModelReader(root, limits, parts).read();

@@ -1,5 +1,5 @@
 // A tokenizer from tokenizer.json and the files beside it.
-// One of the two loaders behind Tokenizer.
+// One of the three loaders behind Tokenizer.
 #include "src/text/json_tokenizer.hpp"
 
 #include "nibble/file/byte_source.hpp"
@@ -61,6 +61,15 @@ void check_steps(const Json& step, std::size_t n) {
   if (n >= max_steps) throw step.error(ErrorCode::limit, "one more", "at most " + std::to_string(max_steps));
 }
 
+void read_beside(const std::optional<Json>& config, const std::filesystem::path& generation,
+                 const std::filesystem::path& folder, const Limits& limits, TokenizerParts& parts) {
+  if (config) read_tokenizer_config(*config, parts);
+  if (!generation.empty()) read_generation_config(read_json(generation, limits).root(), parts);
+  read_template_file(folder / "chat_template.jinja", limits, parts);
+  if (parts.eos) parts.ends.push_back(*parts.eos);
+  add_known_ends(parts);
+}
+
 TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
                                    const std::filesystem::path& config,
                                    const std::filesystem::path& generation, const Limits& limits) {
@@ -77,11 +86,10 @@ TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
   if (const auto truncation = present(root, "truncation")) check_truncation(*truncation);
   if (!parts.before.empty()) parts.bos = parts.before.front();
   if (!parts.after.empty()) parts.eos = parts.after.back();
-  if (!config.empty()) read_tokenizer_config(read_json(config, limits).root(), parts);
-  if (!generation.empty()) read_generation_config(read_json(generation, limits).root(), parts);
-  read_template_file(tokenizer.parent_path() / "chat_template.jinja", limits, parts);
-  if (parts.eos) parts.ends.push_back(*parts.eos);
-  add_known_ends(parts);
+  std::optional<JsonDocument> beside;
+  if (!config.empty()) beside = read_json(config, limits);
+  read_beside(beside ? std::optional(beside->root()) : std::nullopt, generation, tokenizer.parent_path(),
+              limits, parts);
   return parts;
 }
 

@@ -20,6 +20,10 @@ void check_steps(const Json& step, std::size_t n);
 // "model" and "added_tokens": the vocabulary, the merges, the special tokens. Needs bpe.byte_level.
 void read_model(const Json& root, const Limits& limits, TokenizerParts& parts);
 
+// An added token as tokenizer.json and tokenizer_config.json describe it, to be looked for in the text as it
+// is or in what the normalizer made of it. Needs parts.vocabulary and parts.normalizer.
+SpecialToken added_token(const Json& token, TokenId id, const TokenizerParts& parts, bool normalized);
+
 // "normalizer" and "pre_tokenizer"; sets bpe.byte_level.
 void read_normalizer(const Json& normalizer, std::vector<Rewrite>& rewrites);
 void read_pre_tokenizer(const Json& pre_tokenizer, const std::string& source, const Limits& limits,
@@ -28,6 +32,11 @@ void read_pre_tokenizer(const Json& pre_tokenizer, const std::string& source, co
 void read_decoder(const Json& decoder, TokenizerParts& parts);
 // "post_processor": fills before and after.
 void read_post_processor(const Json& processor, TokenizerParts& parts);
+
+// The files beside a tokenizer, once its own is read: tokenizer_config.json (`config`, if there is one),
+// generation_config.json (its path may be empty) and chat_template.jinja in `folder`. Completes `ends`.
+void read_beside(const std::optional<Json>& config, const std::filesystem::path& generation,
+                 const std::filesystem::path& folder, const Limits& limits, TokenizerParts& parts);
 
 // tokenizer_config.json: bos and eos, whether they are added, the chat template.
 void read_tokenizer_config(const Json& config, TokenizerParts& parts);

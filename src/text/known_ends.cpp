@@ -1,5 +1,5 @@
 // The end-of-turn texts of published vocabularies.
-// Used by both loaders once their vocabulary is complete.
+// Used by the loaders once their vocabulary is complete.
 #include <algorithm>
 #include <array>
 

@@ -20,6 +20,16 @@ struct Merge {
   TokenId result = -1;
 };
 
+constexpr std::uint64_t pair_of(TokenId left, TokenId right) noexcept {
+  return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
+}
+
+struct PairSlot {
+  static constexpr std::uint64_t free = ~0ull;  // no pair of tokens
+  std::uint64_t pair = free;
+  Merge merge;
+};
+
 // The merges of a model, by pair of tokens.
 class MergeTable {
  public:
@@ -32,11 +42,25 @@ class MergeTable {
   Merge find(TokenId left, TokenId right) const noexcept;
 
  private:
-  struct Slot {
-    std::uint64_t pair = ~0ull;  // all ones: free
-    Merge merge;
-  };
-  std::vector<Slot> slots_;  // open addressing
+  std::vector<PairSlot> slots_;  // open addressing
+};
+
+// The pairs that were asked for last: text is made of few of them, and asks for those again and again.
+class PairCache {
+ public:
+  PairCache() : slots_(std::size_t{1} << bits) {}
+
+  template <class Lookup>
+  Merge find(TokenId left, TokenId right, const Lookup& lookup) {
+    const std::uint64_t pair = pair_of(left, right);
+    PairSlot& slot = slots_[pair * 0x9E3779B97F4A7C15u >> (64 - bits)];
+    if (slot.pair != pair) slot = {pair, lookup()};
+    return slot.merge;
+  }
+
+ private:
+  static constexpr unsigned bits = 12;  // 64 KiB: stays near, and costs a short text little
+  std::vector<PairSlot> slots_;
 };
 
 // A run of a piece that is one token, or (token < 0) that no token is.
@@ -75,8 +99,8 @@ class Merger {
 
   std::vector<Merge> pairs_;  // merge_few: of each symbol with the next
   std::vector<Link> links_;   // merge_many: of each symbol
-  // Candidates in order, and a heap of those found since; mostly the later ones come in order too, and then
-  // the heap is the next run.
+  // Candidates in order, and those found since: the next run, unless one of them must go before this run's
+  // end. Only then they become a heap.
   std::vector<Candidate> run_, found_;
 };
 
@@ -100,17 +124,24 @@ void Merger::merge_few(const Lookup& lookup) {
 template <class Lookup>
 void Merger::merge_many(const Lookup& lookup) {
   constexpr std::uint32_t none = Merge::never;
+  constexpr Candidate no_candidate = ~Candidate{0};
   const auto n = static_cast<std::uint32_t>(symbols.size());
   run_.clear();
   found_.clear();
   links_.assign(n, Link{});
+  Candidate first_found = no_candidate;
+  bool is_heap = false;
+  const auto is_stale = [&](Candidate c) {
+    return links_[static_cast<std::uint32_t>(c)].pair.rank != c >> 32;
+  };
   const auto pair_up = [&](std::uint32_t left, std::uint32_t right) {
     if (left == none) return;
     Merge& pair = links_[left].pair;
     pair = right == none ? Merge{} : lookup(symbols[left], symbols[right]);
     if (pair.rank == Merge::never) return;
-    found_.push_back(std::uint64_t{pair.rank} << 32 | left);
-    std::push_heap(found_.begin(), found_.end(), std::greater<>());
+    found_.push_back(Candidate{pair.rank} << 32 | left);
+    first_found = std::min(first_found, found_.back());
+    if (is_heap) std::push_heap(found_.begin(), found_.end(), std::greater<>());
   };
   for (std::uint32_t i = 0; i < n; ++i) {
     links_[i].previous = i == 0 ? none : i - 1;
@@ -121,12 +152,20 @@ void Merger::merge_many(const Lookup& lookup) {
   while (done < run_.size() || !found_.empty()) {
     if (done == run_.size()) {
       run_.swap(found_);
+      std::erase_if(run_, is_stale);
       if (!std::is_sorted(run_.begin(), run_.end())) std::sort(run_.begin(), run_.end());
       found_.clear();
+      first_found = no_candidate;
+      is_heap = false;
       done = 0;
+      continue;
     }
     Candidate best = run_[done];
-    if (!found_.empty() && found_.front() < best) {
+    if (!is_heap && first_found < best) {
+      std::make_heap(found_.begin(), found_.end(), std::greater<>());
+      is_heap = true;
+    }
+    if (is_heap && !found_.empty() && found_.front() < best) {
       best = found_.front();
       std::pop_heap(found_.begin(), found_.end(), std::greater<>());
       found_.pop_back();
@@ -135,7 +174,7 @@ void Merger::merge_many(const Lookup& lookup) {
     }
     const auto left = static_cast<std::uint32_t>(best);
     Link& link = links_[left];
-    if (link.pair.rank != best >> 32) continue;  // one of the two has become part of another symbol
+    if (is_stale(best)) continue;  // one of the two has become part of another symbol
     const std::uint32_t right = link.next;
     symbols[left] = {symbols[left].begin, symbols[right].end, link.pair.result};
     symbols[right].begin = symbols[right].end;  // gone

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,11 +36,13 @@ class SpecialTokens {
   explicit SpecialTokens(std::vector<SpecialToken> tokens);
 
   bool empty() const noexcept { return tokens_.empty(); }
-  // Empty fragments are left out.
-  std::vector<Fragment> split(std::string_view text, bool parse_control) const;
+  // Empty fragments are left out. Control tokens are found on request, and none that touches `plain`.
+  std::vector<Fragment> split(std::string_view text, bool parse_control,
+                              std::span<const ByteRange> plain = {}) const;
 
  private:
-  const SpecialToken* longest_at(std::string_view text, std::size_t at, bool parse_control) const noexcept;
+  const SpecialToken* longest_at(std::string_view text, std::size_t at,
+                                 std::size_t control_end) const noexcept;
 
   std::vector<SpecialToken> tokens_;                // sorted by text: what shares a prefix is a range
   std::array<std::uint32_t, 257> first_byte_ = {};  // where the texts with this first byte begin

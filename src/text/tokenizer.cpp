@@ -52,6 +52,21 @@ void check_text(std::string_view text, std::uint64_t limit) {
   }
 }
 
+void check_ranges(std::span<const ByteRange> ranges, std::size_t size) {
+  std::size_t before = 0;
+  for (const ByteRange& range : ranges) {
+    if (range.begin < before || range.end < range.begin || range.end > size) {
+      throw Error({.code = ErrorCode::invalid_argument,
+                   .source = "encode",
+                   .position = at_byte(range.begin),
+                   .field = "plain",
+                   .found = "a range up to byte " + std::to_string(range.end),
+                   .allowed = "ascending ranges within the text"});
+    }
+    before = range.end;
+  }
+}
+
 // What one call of encode() works with.
 class Encoding {
  public:
@@ -62,19 +77,55 @@ class Encoding {
 
   std::vector<TokenId> ids;
 
-  void add_text(std::string_view text, bool parse_control) {
-    for (const Fragment& raw : parts_.specials.split(text, parse_control)) {
+  void add_text(std::string_view text, bool parse_control, std::span<const ByteRange> plain) {
+    for (const Fragment& raw : parts_.specials.split(text, parse_control, plain)) {
       if (raw.token) {
         ids.push_back(*raw.token);
         continue;
       }
-      const bool first = raw.text.data() == text.data();
-      const std::string_view normalized = rewrite(parts_.normalizer, raw.text, first, normalized_);
-      add_normalized(normalized, first, parse_control);
+      const auto begin = static_cast<std::size_t>(raw.text.data() - text.data());
+      if (parse_control && !parts_.normalized_specials.empty()) {
+        add_in_parts(text, {begin, begin + raw.text.size()}, plain);
+      } else {
+        add_raw(raw.text, begin == 0, parse_control);
+      }
     }
   }
 
  private:
+  // A fragment in which the normalized text is searched too: where a plain range would become a control
+  // token, the fragment is cut at the range's ends; elsewhere it stays whole, for tokens do not depend on
+  // plain ranges.
+  void add_in_parts(std::string_view text, ByteRange fragment, std::span<const ByteRange> plain) {
+    const auto part = [&](std::size_t end) {
+      end = std::min(end, fragment.end);
+      return text.substr(fragment.begin, end - fragment.begin);
+    };
+    for (const ByteRange& range : plain) {
+      if (range.end <= fragment.begin || range.begin >= fragment.end) continue;
+      const std::size_t begin = std::max(range.begin, fragment.begin),
+                        end = std::min(range.end, fragment.end);
+      if (!spells_control(text.substr(begin, end - begin))) continue;
+      if (begin > fragment.begin) add_raw(part(begin), fragment.begin == 0, true);
+      fragment.begin = begin;
+      add_raw(part(end), begin == 0, false);
+      fragment.begin = end;
+    }
+    if (fragment.begin < fragment.end) add_raw(part(fragment.end), fragment.begin == 0, true);
+  }
+
+  bool spells_control(std::string_view text) {
+    const std::string_view normalized = rewrite(parts_.normalizer, text, false, normalized_);
+    const std::vector<Fragment> found = parts_.normalized_specials.split(normalized, true);
+    return std::any_of(found.begin(), found.end(), [&](const Fragment& f) {
+      return f.token && parts_.vocabulary.kind(*f.token) != TokenKind::user_defined;
+    });
+  }
+
+  void add_raw(std::string_view text, bool first, bool parse_control) {
+    add_normalized(rewrite(parts_.normalizer, text, first, normalized_), first, parse_control);
+  }
+
   void add_normalized(std::string_view text, bool first, bool parse_control) {
     for (const Fragment& part : parts_.normalized_specials.split(text, parse_control)) {
       if (part.token) {
@@ -98,9 +149,10 @@ class Encoding {
 
 std::vector<TokenId> Tokenizer::State::encode(std::string_view text, const EncodeOptions& options) const {
   check_text(text, text_bytes);
+  check_ranges(options.plain, text.size());
   Encoding encoding(*this, text.size());
   if (options.add_special) encoding.ids = before;
-  encoding.add_text(text, options.parse_special);
+  encoding.add_text(text, options.parse_special, options.plain);
   if (options.add_special) encoding.ids.insert(encoding.ids.end(), after.begin(), after.end());
   return std::move(encoding.ids);
 }
@@ -132,26 +184,52 @@ Tokenizer Tokenizer::from_json(const std::filesystem::path& tokenizer, const std
   });
 }
 
-Tokenizer Tokenizer::load(const Checkpoint& checkpoint, const Limits& limits) {
-  if (checkpoint.container == Container::gguf) return from_gguf(checkpoint.metadata, limits);
+Tokenizer Tokenizer::from_sentencepiece(const std::filesystem::path& model,
+                                        const std::filesystem::path& config,
+                                        const std::filesystem::path& generation, const Limits& limits) {
   return translate_errors([&] {
-    const auto beside = [&](const char* name) {
-      std::error_code ignored;  // a file that cannot be asked about is refused when it is opened
-      const auto path = checkpoint.folder / name;
-      return std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found
-                 ? std::filesystem::path()
-                 : path;
-    };
-    const auto tokenizer = beside("tokenizer.json");
-    if (tokenizer.empty()) {
-      throw Error({.code = ErrorCode::missing,
-                   .source = checkpoint.folder.string(),
-                   .field = "tokenizer.json",
-                   .found = "no such file",
-                   .allowed = "a tokenizer.json beside the model"});
-    }
-    return from_json(tokenizer, beside("tokenizer_config.json"), beside("generation_config.json"), limits);
+    return Tokenizer(std::make_shared<State>(State{read_sentencepiece(model, config, generation, limits)}));
   });
+}
+
+namespace {
+
+// The first of these files that the folder has, or nothing.
+std::filesystem::path first_of(const std::filesystem::path& folder,
+                               std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    std::error_code ignored;  // a file that cannot be asked about is refused when it is opened
+    auto path = folder / name;
+    if (std::filesystem::status(path, ignored).type() != std::filesystem::file_type::not_found) return path;
+  }
+  return {};
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::open(const std::filesystem::path& path, const Limits& limits) {
+  return translate_errors([&] {
+    std::error_code ignored;
+    const bool is_folder = path.empty() || std::filesystem::is_directory(path, ignored);
+    const auto file = is_folder ? first_of(path, {"tokenizer.json", "tokenizer.model"}) : path;
+    if (file.empty()) {
+      throw Error({.code = ErrorCode::missing,
+                   .source = path.string(),
+                   .field = "tokenizer.json",
+                   .found = "no such file, nor tokenizer.model",
+                   .allowed = "one of them beside the model"});
+    }
+    const auto folder = file.parent_path();
+    const auto config = first_of(folder, {"tokenizer_config.json"});
+    const auto generation = first_of(folder, {"generation_config.json", "config.json"});
+    return file.extension() == ".json" ? from_json(file, config, generation, limits)
+                                       : from_sentencepiece(file, config, generation, limits);
+  });
+}
+
+Tokenizer Tokenizer::load(const Checkpoint& checkpoint, const Limits& limits) {
+  return checkpoint.container == Container::gguf ? from_gguf(checkpoint.metadata, limits)
+                                                 : open(checkpoint.folder, limits);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {

@@ -1,5 +1,5 @@
 // All that a tokenizer is, as the loaders fill it: the steps of encode() in order, and what decode() needs.
-// Between the two loaders (GGUF metadata, tokenizer.json) and the public Tokenizer.
+// Between the three loaders (GGUF metadata, tokenizer.json, tokenizer.model) and the public Tokenizer.
 #pragma once
 
 #include <filesystem>
@@ -36,10 +36,12 @@ struct TokenizerParts {
 // which come out sorted, each once.
 void add_known_ends(TokenizerParts& parts);
 
-// Tokenizer::from_gguf and from_json.
+// Tokenizer::from_gguf, from_json and from_sentencepiece.
 TokenizerParts read_gguf_tokenizer(const Metadata& metadata, const Limits& limits);
 TokenizerParts read_json_tokenizer(const std::filesystem::path& tokenizer,
                                    const std::filesystem::path& config,
                                    const std::filesystem::path& generation, const Limits& limits);
+TokenizerParts read_sentencepiece(const std::filesystem::path& model, const std::filesystem::path& config,
+                                  const std::filesystem::path& generation, const Limits& limits);
 
 }  // namespace nibble::inline v0

@@ -11,7 +11,7 @@ using namespace nibble;
 
 namespace {
 
-// embed, norm, matmul, rope, attend, gate, add: each once, valid.
+// embed, norm, matmul, rope, attend, gate, gather, add: each once, valid.
 ToyPlan every_op() {
   ToyPlan toy;
   const Format& f32 = *find_format(Dtype::F32);
@@ -19,7 +19,8 @@ ToyPlan every_op() {
   const WeightId norm = toy.weight("norm", f32, 0, 8, random_floats(8, 2));
   const WeightId matrix = toy.weight("matrix", f32, 24, 8, random_floats(192, 3));
   const WeightId bias = toy.weight("bias", f32, 0, 24, random_floats(24, 4));
-  const Slot normed{toy.buffer(8), 0, 8}, qkv{toy.buffer(24), 0, 24}, mixed{toy.buffer(8), 0, 8};
+  const Slot normed{toy.buffer(8), 0, 8}, qkv{toy.buffer(24), 0, 24}, mixed{toy.buffer(8), 0, 8},
+      turned{toy.buffer(8), 0, 8};
   const auto push = [&](Op op, Slot out, Slot a, Slot b, WeightId w, Args args) {
     toy.plan.steps.push_back({.op = op, .out = out, .a = a, .b = b, .w = w, .args = args});
   };
@@ -31,7 +32,9 @@ ToyPlan every_op() {
   push(Op::attend, mixed, qkv.part(0, 8), qkv.part(8, 16), no_weight,
        {.n_heads = 2, .n_kv_heads = 2, .head_dim = 4});
   push(Op::gate, mixed, mixed, normed, no_weight, {});
-  toy.finish({.op = Op::add, .out = {}, .a = mixed, .b = in, .w = no_weight, .args = {}}, 8);
+  toy.plan.orders = {{7, 6, 5, 4, 3, 2, 1, 0}};
+  push(Op::gather, turned, mixed, {}, no_weight, {.order = 0});
+  toy.finish({.op = Op::add, .out = {}, .a = turned, .b = in, .w = no_weight, .args = {}}, 8);
   return toy;
 }
 
@@ -49,7 +52,7 @@ ErrorCode plan_error(const Plan& plan, const Weights& weights) {
 TEST_CASE("every way to break a plan is refused") {
   const ToyPlan toy = every_op();
   CHECK(plan_error(toy.plan, toy.weights) == ErrorCode::io);
-  enum { embed, norm, matmul, rope, attend, gate, add };
+  enum { embed, norm, matmul, rope, attend, gate, gather, add };
   const std::function<void(Plan&)> breaks[] = {
       [](Plan& p) { p.steps[embed].out.width = 7; },
       [](Plan& p) { p.steps[embed].out.buffer = 99; },
@@ -74,6 +77,10 @@ TEST_CASE("every way to break a plan is refused") {
       [](Plan& p) { p.kv[0].head_dim = 8; },
       [](Plan& p) { p.steps[attend].w = 3; },  // 24 sinks for 2 heads
       [](Plan& p) { p.steps[gate].b.width = 4; },
+      [](Plan& p) { p.steps[gather].args.order = 1; },
+      [](Plan& p) { p.steps[gather].out = p.steps[gather].a; },
+      [](Plan& p) { p.orders[0].pop_back(); },
+      [](Plan& p) { p.orders[0][3] = 8; },
       [](Plan& p) { p.steps[add].out.width = 4; },
       [](Plan& p) { p.buffers[p.steps[add].b.buffer].last_step = add - 1; },
       [](Plan& p) { p.buffers[p.steps[gate].b.buffer].rows = Rows::outputs; },

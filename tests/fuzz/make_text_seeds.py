@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seeds of the text stage's targets into corpus/, and tokenizer_json.dict."""
 import json
+import struct
 from pathlib import Path
 
 here = Path(__file__).parent
@@ -100,6 +101,39 @@ words.update(["type", "vocab", "merges", "unk_token", "ignore_merges", "byte_fal
               "Contiguous", "always", "never", "add_prefix_space", "(?:", "(?=", "(?<!", r"[^\\s]", r"\\p{Lu}", "{2,}"])
 lines = (json.dumps(json.dumps(w)) for w in sorted(words) if w.isascii())
 (here / "tokenizer_json.dict").write_text("\n".join(lines) + "\n")
+
+
+
+def field(number, value):
+    """One field of a protobuf message: an int as varint, a float in 32 bits, bytes with their length."""
+
+    def varint(n):
+        n &= (1 << 64) - 1
+        return bytes([n & 127 | 128]) + varint(n >> 7) if n > 127 else bytes([n])
+
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def piece(text, score, kind=1):
+    return field(1, field(1, text.encode()) + field(2, score) + (field(3, kind) if kind != 1 else b""))
+
+
+words_of_a_model = b"".join(piece(t, -float(i)) for i, t in enumerate(["▁", "l", "o", "e", "ll", "▁w", "é", "aa", "aaaa"]))
+controls = piece("<unk>", 0.0, 2) + piece("<s>", 0.0, 3) + piece("</s>", 0.0, 3)
+bpe = field(2, field(3, 2) + field(40, 0) + field(41, 1) + field(42, 2))
+identity = field(3, field(1, b"identity") + field(2, b"") + field(3, 1) + field(4, 0) + field(5, 1))
+save("tokenizer_model", "smallest", piece("<unk>", 0.0, 2) + field(2, field(3, 2) + field(41, -1) + field(42, -1))
+     + field(3, field(4, 0)))
+save("tokenizer_model", "words", controls + words_of_a_model + bpe + identity)
+save("tokenizer_model", "bytes", controls + b"".join(piece(f"<0x{b:02X}>", 0.0, 6) for b in range(256))
+     + words_of_a_model + bpe + identity)
+save("tokenizer_model", "user_defined", controls + piece("▁▁", 0.0, 4) + piece("\n\n", 0.0, 4) + piece("l", 0.0, 5)
+     + bpe + field(3, field(3, 0) + field(4, 0)) + field(5, b"") + field(900, 1.0))
+save("tokenizer_model", "unigram", controls + words_of_a_model + field(2, field(3, 1)) + identity)
 
 texts = ["", "hello world", "  aaaa  <tool> x<|im_end|>", "h\u00e9llo 世界 \U0001f600\n\n", "wor\x00\x01 ▁▁ <s><0x41>"]
 for i, text in enumerate(texts):

@@ -4,6 +4,9 @@ Used by make_fixtures.py, which gives two of them to its tiny models. For each t
 fixtures/tokenizers/<name>/tokenizer.json, tokenizer_config.json, tokens.json and, where the GGUF form of the same
 tokenizer is meant to give the same ids, vocab.gguf (metadata only, no tensors).
 
+The folders sp-* hold a tokenizer.model of SentencePiece's instead, with tokens.json in which "ids" and "decoded" are
+SentencePiece's. multilingual.json holds, for each folder, number and hash of the ids of multilingual_text.py's text.
+
 tokens.json: {"about", "cases": [{"text", "ids", "ids_bos", "ids_plain"?, "decoded"?, "decoded_skip"?}]}
     ids           encode(text, add_special_tokens=False)
     ids_bos       encode(text, add_special_tokens=True)
@@ -14,9 +17,13 @@ tokens.json: {"about", "cases": [{"text", "ids", "ids_bos", "ids_plain"?, "decod
 
 import json
 import pathlib
+import tempfile
 
 import gguf
+import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+import multilingual_text
 
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
@@ -27,6 +34,12 @@ O200K = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 TEKKEN = O200K.replace(O200K_SUFFIX, "").replace(r"\p{N}{1,3}", r"\p{N}")
+DEEPSEEK_V3 = [
+    r"\p{N}{1,3}",
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+    "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+]
 
 CORPUS = """The harbour was quiet in the morning, and the boats lay side by side in the grey water.
 A small fox ran through the tall grass and stopped when it heard the bell of the old church.
@@ -119,25 +132,33 @@ CHATML_TEMPLATE = (
 )
 
 
+def split(pattern, behavior="isolated", invert=False):
+    return pre_tokenizers.Split(Regex(pattern), behavior=behavior, invert=invert)
+
+
+BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False)
+GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
+DIGITS = pre_tokenizers.Digits(individual_digits=True)
+
+
 def special(text, **flags):
     return AddedToken(text, special=True, normalized=False, **flags)
 
 
-def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges=False, extra=()):
-    """Byte-level BPE as in Llama 3, Qwen 2, Phi-4-mini, Mistral-Nemo; added tokens come last."""
+def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges=False, extra=(), corpus=CORPUS):
+    """Byte-level BPE as in Llama 3, Qwen 2, Phi-4-mini, Mistral-Nemo; added tokens come last.
+
+    pattern: a regular expression to split by, or all pre-tokenizers.
+    """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False),
-        ]
-    )
+    steps = [split(pattern), BYTES] if isinstance(pattern, str) else pattern
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(specials) - len(extra),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([CORPUS], trainer)
+    tokenizer.train_from_iterator([corpus], trainer)
     model = json.loads(tokenizer.to_str())["model"]
     vocab, merges = model["vocab"], [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
     if ignore_merges:
@@ -150,7 +171,7 @@ def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges
     if nfc:
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([special(s) for s in specials])
+    tokenizer.add_special_tokens([special(s) if isinstance(s, str) else s for s in specials])
     tokenizer.add_tokens(list(extra))
     byte_level_post = processors.ByteLevel(trim_offsets=False)
     if bos:
@@ -162,7 +183,9 @@ def byte_level(pattern, vocab_size, specials, bos=None, nfc=False, ignore_merges
     return tokenizer
 
 
-def sentencepiece_like(vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), added=(), bos="<s>", extra_characters=""):
+def sentencepiece_like(
+    vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), added=(), bos="<s>", extra_characters="", corpus=CORPUS
+):
     """BPE with byte fallback as converted from SentencePiece: Llama 2, Mistral ("prepend"), Gemma ("none").
 
     prefix: "prepend" puts U+2581 in front of every fragment (legacy), "first" only in front of the text, "none" never.
@@ -170,7 +193,7 @@ def sentencepiece_like(vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), ad
     """
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
-    text = CORPUS.replace("\n", " ").replace("\t", " ") + extra_characters
+    text = corpus.replace("\n", " ").replace("\t", " ") + extra_characters
     characters = sorted(set(text.replace(" ", "▁")) - {c for c in text if ord(c) > 0x2FFF})
     n_pieces = vocab_size - len(specials) - 256 - len(added) - len(characters)
     n_trained = n_pieces + 60 + len(set(text))  # some are left out below
@@ -211,6 +234,18 @@ def sentencepiece_like(vocab_size, prefix, specials=("<unk>", "<s>", "</s>"), ad
     return tokenizer
 
 
+def sentencepiece_model(corpus, vocab_size, **options):
+    """A tokenizer.model, trained by SentencePiece itself as Llama's and Gemma's are: BPE, texts as they are."""
+    usual = dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False)
+    usual |= dict(vocab_size=vocab_size, character_coverage=0.995, num_threads=1, minloglevel=2)
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = f"{folder}/trained"
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus.split("\n")), model_prefix=prefix, **usual | options
+        )
+        return pathlib.Path(f"{prefix}.model").read_bytes()
+
+
 class Bundle:
     """A tokenizer with all that the two container formats say about it."""
 
@@ -243,6 +278,16 @@ class Bundle:
         if self.chat_template:
             config["chat_template"] = self.chat_template
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+    def write_gguf(self, path, name):
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_type("model")
+        writer.add_name(f"tokenizer {name}")
+        self.add_to_gguf(writer)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        writer.close()
 
     def add_to_gguf(self, writer, rows=0):
         """The tokenizer.ggml.* keys, as the usual converter writes them, padded to so many tokens."""
@@ -329,7 +374,7 @@ def check(name, bundle, cases):
         assert any(by_merges.encode(c["text"], add_special_tokens=False).ids != c["ids"] for c in cases), name
     for case in cases:
         has_added = any(t in case["text"] for t in added)
-        if bundle.kind == "gpt2" and not bundle.tokenizer.normalizer:
+        if bundle.kind == "gpt2" and bundle.in_gguf and not bundle.tokenizer.normalizer:
             assert "decoded" not in case, (name, case)
         if bundle.kind == "llama" and bundle.in_gguf and not has_added:
             assert spm_by_scores(bundle, case["text"]) == case["ids"], (name, case["text"])
@@ -359,6 +404,10 @@ def all_tokenizers():
     qwen2 = byte_level(QWEN2, 768, chatml, nfc=True, extra=tools)
     o200k = byte_level(O200K, 768, ["<|endoftext|>", "<|user|>", "<|end|>"])
     tekken = byte_level(TEKKEN, 768, ["<unk>", "<s>", "</s>"], bos="<s>", ignore_merges=True)
+    flagged = [special(t, lstrip=True, rstrip=True) for t in (*chatml, "<|im_sep|>")]
+    phi4 = byte_level([split(LLAMA3, "removed", True), BYTES], 768, flagged)
+    smollm = byte_level([DIGITS, GPT2], 768, chatml)
+    deepseek = byte_level([*map(split, DEEPSEEK_V3), BYTES], 768, ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"])
     first = sentencepiece_like(640, "first")
     rstrip = sentencepiece_like(640, "prepend", added=phi3)
     return {
@@ -366,6 +415,9 @@ def all_tokenizers():
         "qwen2": Bundle(qwen2, "gpt2", "qwen2", None, "<|im_end|>", CHATML_TEMPLATE, add_bos=False),
         "o200k": Bundle(o200k, "gpt2", "gpt-4o", None, "<|endoftext|>", add_bos=False),
         "tekken": Bundle(tekken, "gpt2", "tekken", "<s>", "</s>"),
+        "smollm": Bundle(smollm, "gpt2", "smollm", None, "<|im_end|>", add_bos=False),
+        "phi4": Bundle(phi4, "gpt2", "dbrx", None, "<|im_end|>", add_bos=False, in_gguf=False),
+        "deepseek": Bundle(deepseek, "gpt2", "deepseek-v3", None, "<｜end▁of▁sentence｜>", add_bos=False),
         "llama2": mistral(768),
         "llama2-first": Bundle(first, "llama", "default", "<s>", "</s>", in_gguf=False),
         "phi3": Bundle(rstrip, "llama", "default", "<s>", "<|endoftext|>", in_gguf=False),
@@ -373,28 +425,56 @@ def all_tokenizers():
     }
 
 
+def all_models():
+    symbols = ["\n", "\n\n", "▁▁", "▁▁▁▁", "<tool_call>"]
+    yield "sp-llama", sentencepiece_model(CORPUS, 640, split_digits=True, allow_whitespace_only_pieces=True)
+    yield "sp-gemma", sentencepiece_model(CORPUS, 640, add_dummy_prefix=False, user_defined_symbols=symbols)
+
+
+def model_cases(processor):
+    for text in TEXTS:
+        ids = processor.encode(text)
+        decoded = processor.decode(ids)
+        yield {"text": text, "ids": ids} | ({"decoded": decoded} if decoded != text else {})
+
+
+def digest(ids):
+    """FNV-1a with whole ids in the place of bytes."""
+    value = 0xCBF29CE484222325
+    for i in ids:
+        value = (value ^ i) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return {"n": len(ids), "fnv1a": f"{value:016x}"}
+
+
 def write_tokens(path, name, bundle):
     cases = bundle.cases()
     check(name, bundle, cases)
-    about = (
-        f"Token ids and decoded text of the tokenizer {name}, by Hugging Face tokenizers; keys: see make_tokenizers.py."
-    )
+    write_cases(path, name, "Hugging Face tokenizers", cases)
+
+
+def write_cases(path, name, library, cases):
+    about = f"Token ids and decoded text of the tokenizer {name}, by {library}; keys: see make_tokenizers.py."
     lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
     path.write_text(f'{{"about": {json.dumps(about)},\n"cases": [\n{lines}\n]}}\n')
 
 
 def write_all(root: pathlib.Path):
+    text = multilingual_text.make(1 << 20)
+    digests = {}
     for name, bundle in all_tokenizers().items():
         folder = root / name
         bundle.write_hf(folder)
         write_tokens(folder / "tokens.json", name, bundle)
+        digests[name] = digest(bundle.tokenizer.encode(text, add_special_tokens=False).ids)
         if bundle.in_gguf:
-            writer = gguf.GGUFWriter(folder / "vocab.gguf", "llama")
-            writer.add_type("model")
-            writer.add_name(f"tokenizer {name}")
-            bundle.add_to_gguf(writer)
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_ti_data_to_file()
-            writer.close()
+            bundle.write_gguf(folder / "vocab.gguf", name)
         print(f"tokenizer {name:13} {bundle.tokenizer.get_vocab_size():5} tokens")
+    for name, model in all_models():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name / "tokenizer.model").write_bytes(model)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        write_cases(root / name / "tokens.json", name, "SentencePiece", list(model_cases(processor)))
+        digests[name] = digest(processor.encode(text))
+        print(f"tokenizer {name:13} {processor.get_piece_size():5} tokens")
+    about = "Number and hash of the ids of multilingual_text.py's text by each tokenizer; see make_tokenizers.py."
+    (root / "multilingual.json").write_text(json.dumps({"about": about, "ids": digests}, indent=1) + "\n")

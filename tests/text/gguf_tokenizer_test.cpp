@@ -133,6 +133,10 @@ TEST_CASE("Phi-3's special tokens swallow the white space behind them") {
   keys["general.name"] = "Tiny-Phi-3-mini";
   CHECK(pieces(make(keys), text, parsed) == Texts{"<|im_end|>", "▁hello", "</s>", "▁", "a"});
   CHECK(pieces(make(keys), "<s> a", parsed) == Texts{"<s>", "▁▁", "a"});
+  keys["general.name"] = "Tiny Phi 3.5";
+  CHECK(pieces(make(keys), text, parsed).size() == 7);
+  keys["general.architecture"] = "phi3";
+  CHECK(pieces(make(keys), text, parsed) == Texts{"<|im_end|>", "▁hello", "</s>", "▁", "a"});
 }
 
 TEST_CASE("BOS and EOS are added where the file or its kind says so") {

@@ -2,6 +2,7 @@
 // and a tokenizer as good as before.
 #include "nibble/text/tokenizer.hpp"
 #include "support/counting_heap.hpp"
+#include "support/sentencepiece_file.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_tokenizers.hpp"
 
@@ -47,6 +48,8 @@ TEST_CASE("Loading survives every failing allocation") {
   survives([&] { return Tokenizer::from_gguf(bpe).size() == 271; });
   survives([&] { return Tokenizer::from_json(spm_json, config).size() == 284; });
   survives([&] { return Tokenizer::from_json(bpe_json).size() == 271; });
+  const auto model = folder.write("tokenizer.model", test::spm_model());
+  survives([&] { return Tokenizer::from_sentencepiece(model, config).size() == 284; });
 }
 
 TEST_CASE("Encoding and decoding survive every failing allocation, and work afterwards") {

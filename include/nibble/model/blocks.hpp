@@ -57,11 +57,12 @@ class PlanBuilder {
 
   // out = (name.weight * x + name.bias, where there is one) * scale, into columns of a buffer.
   Slot linear_into(Slot out, Slot x, std::string_view name, float scale = 1.0f) {
+    const WeightId id = weight(name);
     return push({.op = Op::matmul,
                  .out = out,
-                 .a = x,
+                 .a = in_order(x, id),
                  .b = {},
-                 .w = weight(name),
+                 .w = id,
                  .args = {.bias = weights_.find(std::string(name) + ".bias"), .scale = scale}});
   }
 
@@ -178,6 +179,19 @@ class PlanBuilder {
                  .b = {},
                  .w = weight(name),
                  .args = {.eps = static_cast<float>(config_.norm_eps), .group = group}});
+  }
+
+  // x as the matrix's columns lie; matrices beside each other that agree share it.
+  Slot in_order(Slot x, WeightId matrix) {
+    const std::vector<std::uint32_t>& order = weights_[matrix].order;
+    if (order.empty()) return x;
+    const auto last = std::find_if(plan_.steps.rbegin(), plan_.steps.rend(),
+                                   [](const Step& step) { return step.op != Op::matmul; });
+    if (last->op == Op::gather && last->a == x && plan_.orders[last->args.order] == order) return last->out;
+    plan_.orders.push_back(order);
+    const auto number = static_cast<std::uint32_t>(plan_.orders.size() - 1);
+    const Slot out = buffer(x.width, plan_.buffers[x.buffer].rows);
+    return push({.op = Op::gather, .out = out, .a = x, .b = {}, .w = no_weight, .args = {.order = number}});
   }
 
   Slot experts_into(Slot out, Slot x, Slot chosen, std::string_view name, bool weighted) {

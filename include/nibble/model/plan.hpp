@@ -27,6 +27,7 @@ enum class Op : std::uint8_t {
            // nothing to out
   gate,    // out = activation(a) * b
   add,     // out = a + b, or + the parts of b in order, where it is some times as wide
+  gather,  // out[t][i] = a[t][order[i]]: inputs in the order that a matrix keeps its columns in
 };
 
 // Which rows of a batch a buffer holds. A step from `tokens` to `outputs` rows picks the rows that want
@@ -69,6 +70,7 @@ struct Args {
   std::uint32_t group = 0;       // norm: columns normalised together
   std::uint32_t rope = 0;        // rope: index into Plan::ropes
   std::uint32_t layer = 0;       // attend: index into Plan::kv
+  std::uint32_t order = 0;       // gather: index into Plan::orders
   std::uint32_t n_heads = 0;     // rope, attend
   std::uint32_t n_kv_heads = 0;  // attend
   std::uint32_t head_dim = 0;    // rope, attend
@@ -113,7 +115,8 @@ struct Plan {
   std::vector<Extent> buffers;
   std::vector<KvLayer> kv;
   std::vector<RopeTable> ropes;
-  Slot logits;  // (outputs, vocab_size)
+  std::vector<std::vector<std::uint32_t>> orders;  // columns of a, one for each of out
+  Slot logits;                                     // (outputs, vocab_size)
   std::uint32_t vocab_size = 0;
 };
 

@@ -55,14 +55,17 @@ struct Weight {
   Tensor tensor;  // named as in GGUF; shape (rows, cols) or (cols)
   std::shared_ptr<const std::vector<std::byte>>
       own;  // where the bytes are not the file's: what tensor.bytes points into
+  // Where columns are stored in another order than the inputs they belong to: column k is of input order[k].
+  std::vector<std::uint32_t> order = {};
 };
 
 class NIBBLE_API Weights {
  public:
   // Finds every row of `table` (once per layer where it names one) in the checkpoint; in a Hugging Face model
-  // of text and images, in its text part. Tensors that no row names are left alone. Errors: missing,
-  // shape_mismatch, unsupported (a format this build does not decode, or a vector that is not F32, F16 or
-  // BF16), out_of_memory.
+  // of text and images, in its text part. Tensors that no row names are left alone. Matrices of GPTQ and AWQ
+  // become blocks (src/model/four_bit.hpp). Errors: missing, shape_mismatch, unsupported (a format this build
+  // does not decode, a vector that is not F32, F16 or BF16, a quantisation of another kind), out_of_range
+  // (group size, g_idx), out_of_memory.
   static Weights resolve(const Checkpoint& checkpoint, std::span<const TensorRow> table,
                          const Config& config);
 

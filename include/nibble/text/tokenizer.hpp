@@ -28,25 +28,42 @@ enum class TokenKind : std::uint8_t {
   byte = 6
 };
 
+// Bytes of a text from `begin` up to `end`.
+struct ByteRange {
+  std::size_t begin = 0, end = 0;
+  bool operator==(const ByteRange&) const = default;
+};
+
 struct EncodeOptions {
   bool add_special = true;     // BOS/EOS where the model wants them
   bool parse_special = false;  // text that spells a control token becomes it; false keeps user text harmless
+  // Ranges in which, and across whose ends, it does not: ascending, apart, within the text.
+  std::span<const ByteRange> plain = {};
 };
 
 // Immutable; cheap to copy; safe to use from any thread.
 class NIBBLE_API Tokenizer {
  public:
-  // From GGUF metadata, or from tokenizer.json (and tokenizer_config.json, generation_config.json) beside
-  // safetensors. Errors: missing, wrong_type, out_of_range, duplicate, malformed, unsupported, limit;
-  // positioned.
+  // From GGUF metadata, or from the folder beside safetensors as open() does. Errors of all of these: io,
+  // truncated, missing, wrong_type, out_of_range, duplicate, malformed, unsupported, limit; positioned.
   static Tokenizer load(const Checkpoint& checkpoint, const Limits& limits = {});
+  // A tokenizer.json, a tokenizer.model, or a folder with one of them (the former where it has both), and
+  // what lies beside it: tokenizer_config.json, generation_config.json (or else config.json),
+  // chat_template.jinja.
+  static Tokenizer open(const std::filesystem::path& path, const Limits& limits = {});
   static Tokenizer from_gguf(const Metadata& metadata, const Limits& limits = {});
   // `config` and `generation` may be empty paths.
   static Tokenizer from_json(const std::filesystem::path& tokenizer, const std::filesystem::path& config = {},
                              const std::filesystem::path& generation = {}, const Limits& limits = {});
+  // SentencePiece's own file, of the BPE kind: tokenizer.model.
+  static Tokenizer from_sentencepiece(const std::filesystem::path& model,
+                                      const std::filesystem::path& config = {},
+                                      const std::filesystem::path& generation = {},
+                                      const Limits& limits = {});
 
   std::uint32_t size() const noexcept;  // tokens
-  // Errors: invalid_argument (text that is not UTF-8, at its byte), limit (longer than text_bytes).
+  // Errors: invalid_argument (text that is not UTF-8, at its byte; ranges in another order), limit (longer
+  // than text_bytes).
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
   // All bytes of the ids, the space prefix removed; invalid UTF-8 becomes U+FFFD. Control tokens appear only
   // on request. Errors: out_of_range (an id outside the vocabulary).
