@@ -232,8 +232,10 @@ void Weights::add(const Checkpoint& checkpoint, const TensorRow& row, std::uint3
       throw tensor_error(ErrorCode::unsupported, found[e].tensor, "another type than that of expert 0",
                          "experts of one type");
     }
-    weights_.push_back(make_weight(std::move(found[e]), row, row.experts == 0 ? name : expert_name(name, e),
-                                   config, checkpoint.container == Container::safetensors));
+    const std::string own_name = row.experts == 0 ? name : expert_name(name, e);
+    by_name_.emplace(own_name, static_cast<WeightId>(weights_.size()));
+    weights_.push_back(make_weight(std::move(found[e]), row, own_name, config,
+                                   checkpoint.container == Container::safetensors));
   }
 }
 

@@ -6,6 +6,8 @@
 
 #include "model/tiny_checkpoint.hpp"
 #include "nibble/model/architecture.hpp"
+#include "nibble/quant/formats.hpp"
+#include "src/model/mxfp4_experts.hpp"
 #include "support/catch.hpp"
 
 using namespace nibble;
@@ -133,6 +135,55 @@ TEST_CASE("weights: experts that are missing, of another number, shape or type a
   });
   CHECK(mixed.code() == ErrorCode::unsupported);
   CHECK(mixed.field() == "blk.0.ffn_down.1.weight");
+}
+
+namespace {
+
+Tensor bytes_tensor(const std::vector<std::uint8_t>& bytes, Shape shape) {
+  return {.name = "experts", .shape = shape, .bytes = std::as_bytes(std::span(bytes)), .source = "tiny"};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "weights: MXFP4 experts of a Hugging Face file, codes by neighbours and rows by turns, come out whole") {
+  // Two experts of four rows of one block: code i of row r of expert e is (e + r + i) % 16, its scale 120 +
+  // r.
+  std::vector<std::uint8_t> codes, scales;
+  for (unsigned e = 0; e < 2; ++e) {
+    for (unsigned r = 0; r < 4; ++r) {
+      scales.push_back(static_cast<std::uint8_t>(120 + r));
+      for (unsigned i = 0; i < 32; i += 2)
+        codes.push_back(static_cast<std::uint8_t>((e + r + i) % 16 | (e + r + i + 1) % 16 << 4));
+    }
+  }
+  const OwnTensor odd =
+      mxfp4_expert(bytes_tensor(codes, {2, 4, 1, 16}), bytes_tensor(scales, {2, 4, 1}), 1, {1, 2});
+  REQUIRE(odd.tensor.shape == Shape{2, 32});
+  const Format& format = *find_format(odd.tensor.dtype);
+  REQUIRE(format.name == "MXFP4");
+  std::vector<float> values(64);
+  format.decode(odd.tensor.bytes.data(), values.data(), values.size());
+  const float levels[] = {0, .5, 1, 1.5, 2, 3, 4, 6, -0.0f, -.5, -1, -1.5, -2, -3, -4, -6};
+  for (unsigned i = 0; i < 64; ++i) {
+    const unsigned row = 2 * (i / 32) + 1;
+    CHECK(values[i] == levels[(1 + row + i % 32) % 16] * std::ldexp(1.0f, int(120 + row) - 127));
+  }
+}
+
+TEST_CASE("malformed 37: MXFP4 experts whose blocks and scales do not fit together") {
+  const std::vector<std::uint8_t> codes(2 * 4 * 16), scales(2 * 4);
+  const auto refused = [&](Shape of_codes, Shape of_scales, std::uint32_t expert) {
+    return thrown([&] {
+             mxfp4_expert(bytes_tensor(codes, of_codes), bytes_tensor(scales, of_scales), expert, {});
+           }).code() == ErrorCode::shape_mismatch;
+  };
+  CHECK(refused({2, 4, 16}, {2, 4, 1}, 0));
+  CHECK(refused({2, 4, 2, 8}, {2, 4, 2}, 0));
+  CHECK(refused({2, 4, 1, 16}, {2, 4}, 0));
+  CHECK(refused({2, 4, 1, 16}, {4, 2, 1}, 0));
+  CHECK(refused({2, 4, 1, 16}, {2, 4, 1}, 2));
+  CHECK(refused({2, 8, 1, 16}, {2, 8, 1}, 0));  // fewer bytes than that
 }
 
 TEST_CASE("malformed 36: a required tensor is missing") {

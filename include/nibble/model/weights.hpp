@@ -71,7 +71,8 @@ class NIBBLE_API Weights {
 
   const Weight& operator[](WeightId id) const { return weights_[id]; }
   std::size_t size() const noexcept { return weights_.size(); }
-  // no_weight where the checkpoint lacks it; of experts the first.
+  // no_weight where the checkpoint lacks it. Experts have the name of the row, which is the first's, and one
+  // each: "blk.3.ffn_gate.7.weight".
   WeightId find(std::string_view name) const noexcept;
   // The weight of this name; Error(internal) where the architecture's table does not require it.
   WeightId get(std::string_view name) const;
