@@ -46,7 +46,8 @@ void add(Checksum& sum, const Step& step) {
   for (const Slot& slot : {step.out, step.a, step.b}) add(sum, slot);
   const Args& a = step.args;
   for (const std::uint32_t n : {step.w, a.bias, a.group, a.rope, a.layer, a.n_heads, a.n_kv_heads, a.head_dim,
-                                a.window, static_cast<std::uint32_t>(a.activation)})
+                                a.window, a.order, static_cast<std::uint32_t>(a.activation), a.n_experts,
+                                a.n_used, std::uint32_t{a.weighted}, std::uint32_t{a.softmax_all}})
     sum.add(n);
   for (const float f : {a.scale, a.softcap, a.eps}) sum.add(f);
 }
@@ -71,6 +72,7 @@ std::uint64_t make_fingerprint(const Plan& plan, const Weights& weights) {
     sum.add(rope.magnitude);
     sum.add(std::as_bytes(std::span(rope.inverse_frequency)));
   }
+  for (const auto& order : plan.orders) sum.add(std::as_bytes(std::span(order)));
   for (WeightId id = 0; id < weights.size(); ++id) add(sum, weights[id].tensor);
   return sum.value();
 }

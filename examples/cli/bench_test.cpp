@@ -3,6 +3,7 @@
 #include "bench_test.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "nibble/backend/kv_cache.hpp"
 #include "nibble/quant/formats.hpp"
@@ -18,6 +19,13 @@ struct Span {
   bool outputs;  // logits are wanted of its last token
 };
 
+// Of a mixture, as many as that many tokens would use between them if each chose at random.
+double matrices_read(const nibble::Step& step, double tokens) {
+  if (step.args.n_experts == 0) return 1;
+  const double unused = 1 - static_cast<double>(step.args.n_used) / step.args.n_experts;
+  return step.args.n_experts * (1 - std::pow(unused, tokens));
+}
+
 void add_matmul(const nibble::Engine& engine, const nibble::Step& step, const Span& span, Work& work) {
   const nibble::Model& model = engine.model();
   const bool for_outputs = model.plan().buffers[step.out.buffer].rows == nibble::Rows::outputs;
@@ -25,9 +33,10 @@ void add_matmul(const nibble::Engine& engine, const nibble::Step& step, const Sp
   const nibble::Tensor& weight = model.weights()[step.w].tensor;
   const nibble::Format* const format = nibble::find_format(weight.dtype);
   const double rows = for_outputs ? span.n_seqs : static_cast<double>(span.n_seqs) * span.n;
-  const double macs = rows * static_cast<double>(weight.shape.elements());
+  const double uses = rows * std::max(1u, step.args.n_used);
+  const double macs = uses * static_cast<double>(weight.shape.elements());
   work.weight_macs[static_cast<std::size_t>(probe::arithmetic_of(*format))] += macs;
-  work.bytes += static_cast<double>(engine.plan().placements[step.w].bytes);
+  work.bytes += matrices_read(step, rows) * static_cast<double>(engine.plan().placements[step.w].bytes);
 }
 
 void add_attend(const nibble::Engine& engine, const nibble::Step& step, const Span& span, Work& work) {

@@ -47,11 +47,16 @@ Running plan_running(const RunOptions& run) {
   return running;
 }
 
-std::optional<nibble::WeightPlacement> placement(const Running& running, std::string_view name) {
+// Of a tensor that holds the matrices of some experts, all of them together.
+std::optional<nibble::WeightPlacement> placement(const Running& running, const nibble::Tensor& tensor) {
   if (!running.model) return {};
-  const nibble::WeightId id = running.model->weights().find(name);
+  const nibble::WeightId id = running.model->weights().find(tensor.name);
   if (id == nibble::no_weight) return {};
-  return running.plan.placements[id];
+  nibble::WeightPlacement found = running.plan.placements[id];
+  const std::uint64_t n = tensor.shape.elements() / running.model->weights()[id].tensor.shape.elements();
+  for (std::uint64_t i = 1; i < n && id + i < running.plan.placements.size(); ++i)
+    found.bytes += running.plan.placements[id + i].bytes;
+  return found;
 }
 
 std::string format_name(nibble::Dtype dtype) {
@@ -128,7 +133,7 @@ Json tensor_json(const nibble::Tensor& tensor, const Running& running) {
               {"family", family_name(tensor.dtype)},
               {"bytes", tensor.bytes.size()}};
   for (std::size_t i = 0; i < tensor.shape.rank(); ++i) out["shape"].push_back(tensor.shape[i]);
-  if (const auto place = placement(running, tensor.name)) {
+  if (const auto place = placement(running, tensor)) {
     out["kernel"] = place->kernel;
     out["packed_bytes"] = place->bytes;
     out["in_place"] = place->in_place;
@@ -162,7 +167,7 @@ void print_json(const nibble::Checkpoint& checkpoint, const Running& running, bo
 }
 
 std::string placement_text(const nibble::Tensor& tensor, const Running& running) {
-  const auto place = placement(running, tensor.name);
+  const auto place = placement(running, tensor);
   if (!place) return running.model ? "not used" : "";
   return place->kernel + (place->in_place ? ", in place" : ", " + format_bytes(place->bytes));
 }

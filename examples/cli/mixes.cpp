@@ -20,11 +20,14 @@ enum class Role { none, output, attn_qkv, attn_v, attn_k, attn_output, ffn_down,
 // Layers a rule holds for, of n. `spread`: the first and last eighth, and every third between them.
 enum class Layers { all, first_2, first_4, first_sixteenth, first_eighth, spread };
 
+// `grouped`: 4 query heads or more share a KV head. `stacked`: matrices of experts.
+enum class When { always, grouped, stacked, important, unimportant };
+
 struct Rule {
   Role role = Role::none;
   std::string_view format;
   Layers layers = Layers::all;
-  bool grouped = false;  // only where 4 query heads or more share a KV head
+  When when = When::always;
 };
 
 }  // namespace
@@ -35,6 +38,8 @@ struct Mix {
   std::uint32_t file_type;
   std::string_view base;
   std::array<Rule, 7> rules{};
+  std::string_view experts_output = base;  // attn_output, where there are 8 experts
+  bool same = false;                       // every matrix alike, whatever the model
 };
 
 namespace {
@@ -46,33 +51,46 @@ constexpr Mix mixes[] = {
     {"F16", 1, "F16"},
     {"BF16", 32, "BF16"},
     {"Q8_0", 7, "Q8_0"},
-    {"Q4_0", 2, "Q4_0", {output_q6}},
+    {"Q4_0", 2, "Q4_0", {{output_q6, {Role::ffn_down, "Q4_1", Layers::first_eighth, When::important}}}},
     {"Q4_1", 3, "Q4_1", {output_q6}},
-    {"Q5_0", 8, "Q5_0", {output_q6}},
+    {"Q5_0", 8, "Q5_0", {{output_q6, {Role::ffn_down, "Q5_1", Layers::first_eighth, When::important}}}},
     {"Q5_1", 9, "Q5_1", {output_q6}},
-    {"MXFP4", 38, "MXFP4", {{{Role::output, "Q8_0"}}}},
+    {"MXFP4_MOE",
+     38,
+     "Q8_0",
+     {{{Role::ffn_down, "MXFP4", Layers::all, When::stacked},
+       {Role::other, "MXFP4", Layers::all, When::stacked}}}},
     {"IQ4_NL",
      25,
      "IQ4_NL",
      {{output_q6,
-       {Role::attn_v, "Q5_K", Layers::all, true},
-       {Role::ffn_down, "Q5_K", Layers::first_eighth}}}},
+       {Role::attn_v, "Q5_K", Layers::all, When::grouped},
+       {Role::ffn_down, "Q5_K", Layers::first_eighth, When::unimportant}}},
+     "Q5_K"},
     {"IQ4_XS",
      30,
      "IQ4_XS",
      {{output_q6,
-       {Role::attn_v, "Q5_K", Layers::all, true},
-       {Role::ffn_down, "Q5_K", Layers::first_eighth}}}},
+       {Role::attn_v, "Q5_K", Layers::all, When::grouped},
+       {Role::ffn_down, "Q5_K", Layers::first_eighth, When::unimportant}}},
+     "Q5_K"},
     {"Q2_K",
      10,
      "Q2_K",
      {{output_q6,
-       {Role::attn_v, "Q4_K", Layers::all, true},
+       {Role::attn_v, "Q4_K", Layers::all, When::grouped},
        {Role::attn_v, "Q3_K"},
        {Role::attn_qkv, "Q3_K"},
        {Role::ffn_down, "Q3_K"},
-       {Role::attn_output, "Q3_K"}}}},
-    {"Q3_K_S", 11, "Q3_K", {output_q6}},
+       {Role::attn_output, "Q3_K"}}},
+     "Q5_K"},
+    {"Q2_K_S",
+     21,
+     "Q2_K",
+     {{output_q6,
+       {Role::attn_v, "Q4_K", Layers::all, When::grouped},
+       {Role::ffn_down, "Q4_K", Layers::first_eighth}}}},
+    {"Q3_K_S", 11, "Q3_K", {output_q6}, "Q5_K"},
     {"Q3_K_M",
      12,
      "Q3_K",
@@ -82,7 +100,8 @@ constexpr Mix mixes[] = {
        {Role::attn_qkv, "Q4_K"},
        {Role::ffn_down, "Q5_K", Layers::first_sixteenth},
        {Role::ffn_down, "Q4_K"},
-       {Role::attn_output, "Q4_K"}}}},
+       {Role::attn_output, "Q4_K"}}},
+     "Q5_K"},
     {"Q3_K_L",
      13,
      "Q3_K",
@@ -94,14 +113,16 @@ constexpr Mix mixes[] = {
     {"Q4_K_S",
      14,
      "Q4_K",
-     {{output_q6, {Role::attn_v, "Q5_K", Layers::first_4}, {Role::ffn_down, "Q5_K", Layers::first_eighth}}}},
+     {{output_q6, {Role::attn_v, "Q5_K", Layers::first_4}, {Role::ffn_down, "Q5_K", Layers::first_eighth}}},
+     "Q5_K"},
     {"Q4_K_M",
      15,
      "Q4_K",
      {{output_q6,
        {Role::attn_v, "Q6_K", Layers::spread},
        {Role::attn_qkv, "Q5_K"},
-       {Role::ffn_down, "Q6_K", Layers::spread}}}},
+       {Role::ffn_down, "Q6_K", Layers::spread}}},
+     "Q5_K"},
     {"Q5_K_S", 16, "Q5_K", {output_q6}},
     {"Q5_K_M",
      17,
@@ -112,9 +133,10 @@ constexpr Mix mixes[] = {
        {Role::ffn_down, "Q6_K", Layers::spread}}}},
     {"Q6_K", 18, "Q6_K"},
     // Every matrix the same; general.file_type has no number for them and takes the nearest.
-    {"Q3_K", 11, "Q3_K"},
-    {"Q4_K", 14, "Q4_K"},
-    {"Q5_K", 16, "Q5_K"},
+    {"MXFP4", 38, "MXFP4", {}, "MXFP4", true},
+    {"Q3_K", 11, "Q3_K", {}, "Q3_K", true},
+    {"Q4_K", 14, "Q4_K", {}, "Q4_K", true},
+    {"Q5_K", 16, "Q5_K", {}, "Q5_K", true},
 };
 
 // What takes a format's place where its block does not divide the columns.
@@ -162,10 +184,21 @@ bool holds(Layers layers, std::uint32_t i, std::uint32_t n) {
   return false;
 }
 
-std::string_view by_rules(const Mix& mix, const ModelFacts& facts, Role role, std::uint32_t layer) {
-  const bool grouped = facts.n_heads >= 4 * facts.n_kv_heads;
+bool holds(When when, const ModelFacts& facts, const nibble::Shape& shape) {
+  switch (when) {
+    case When::always: return true;
+    case When::grouped: return facts.n_heads >= 4 * facts.n_kv_heads;
+    case When::stacked: return shape.rank() > 2;
+    case When::important: return facts.importance;
+    case When::unimportant: return !facts.importance;
+  }
+  return false;
+}
+
+std::string_view by_rules(const Mix& mix, const ModelFacts& facts, Role role, std::uint32_t layer,
+                          const nibble::Shape& shape) {
   for (const Rule& rule : mix.rules) {
-    if (rule.role == role && (!rule.grouped || grouped) && holds(rule.layers, layer, facts.n_layers)) {
+    if (rule.role == role && holds(rule.when, facts, shape) && holds(rule.layers, layer, facts.n_layers)) {
       return rule.format;
     }
   }
@@ -173,14 +206,15 @@ std::string_view by_rules(const Mix& mix, const ModelFacts& facts, Role role, st
 }
 
 // Small matrices of large models are worth more bits.
-std::string_view for_large_models(const ModelFacts& facts, Role role, std::string_view format) {
+std::string_view for_large_models(const Mix& mix, const ModelFacts& facts, Role role,
+                                  std::string_view format) {
   const bool low = format == "Q3_K" || format == "Q4_K";
-  if (facts.n_layers == layers_of_70b && role == Role::attn_v && low) return "Q5_K";
-  if (facts.n_experts == mixtral_experts && (low || format == "Q2_K" || format == "Q6_K")) {
+  if (mix.same || nibble::find_format(mix.base)->codes.group == 0) return format;
+  if (facts.n_experts == mixtral_experts) {
     if (role == Role::attn_v || role == Role::attn_k) return "Q8_0";
-    if (role == Role::attn_output && format != "Q6_K") return "Q5_K";
+    if (role == Role::attn_output) return mix.experts_output;
   }
-  return format;
+  return facts.n_layers == layers_of_70b && role == Role::attn_v && low ? "Q5_K" : format;
 }
 
 std::string_view fitting(std::string_view name, std::uint64_t cols) {
@@ -235,8 +269,8 @@ const nibble::Format& choose_format(const Mix& mix, const ModelFacts& facts, std
                                     const nibble::Shape& shape) {
   if (stays_float(tensor, shape)) return *nibble::find_format("F32");
   const Role role = role_of(tensor, facts);
-  const std::string_view wanted = by_rules(mix, facts, role, layer_of(tensor));
-  return *nibble::find_format(fitting(for_large_models(facts, role, wanted), shape.cols()));
+  const std::string_view wanted = by_rules(mix, facts, role, layer_of(tensor), shape);
+  return *nibble::find_format(fitting(for_large_models(mix, facts, role, wanted), shape.cols()));
 }
 
 }  // namespace cli

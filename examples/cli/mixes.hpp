@@ -20,10 +20,11 @@ struct ModelFacts {
   std::uint32_t n_heads = 1;
   std::uint32_t n_kv_heads = 1;
   std::uint32_t n_experts = 0;
-  bool tied = false;  // no output matrix: the embedding serves as one
+  bool tied = false;        // no output matrix: the embedding serves as one
+  bool importance = false;  // it is known which columns matter
 };
 
-// From GGUF metadata; `tied` is for the caller to set.
+// From GGUF metadata; the flags are for the caller to set.
 ModelFacts read_facts(const nibble::Metadata& metadata);
 
 // "Q4_K_M", any case. Failure(usage) with all names for any other.

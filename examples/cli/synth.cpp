@@ -40,6 +40,8 @@ void add_synth(CLI::App& app, Action& action) {
       ->required();
   command.add_option("out", arguments->out, "The .gguf file to write")->type_name("OUT")->required();
   command.add_option("--type", arguments->model.type, "One of " + mix_names())->type_name("TYPE")->required();
+  command.add_option("--layers", arguments->model.layers, "Only so many of the model's layers")
+      ->type_name("N");
   command.add_option("--seed", arguments->model.seed, "Of the weights (default: 1)")->type_name("S");
   command.add_option("-t,--threads", arguments->model.threads, "Threads (default: one per CPU)")
       ->type_name("N");

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 #include <vector>
 
+#include "gguf_keys.hpp"
 #include "mixes.hpp"
 #include "nibble/file/gguf.hpp"
 #include "nibble/model/architecture.hpp"
@@ -23,19 +23,6 @@ namespace {
 
 constexpr std::size_t part_elements = std::size_t{1} << 18;
 
-// GGUF's rope_freqs: what llama3 scaling divides each frequency by.
-std::vector<float> rope_divisors(const nibble::RopeConfig& scaled) {
-  nibble::RopeConfig plain = scaled;
-  plain.scaling = nibble::RopeScaling::none;
-  const auto frequencies = [](const nibble::RopeConfig& rope) {
-    return nibble::make_rope(rope, nibble::RopePairs::adjacent, nibble::no_weight, {}).inverse_frequency;
-  };
-  std::vector<float> divisors = frequencies(plain);
-  const std::vector<float> stretched = frequencies(scaled);
-  for (std::size_t i = 0; i < divisors.size(); ++i) divisors[i] /= stretched[i];
-  return divisors;
-}
-
 void fill_matrix(const nibble::Format& format, const nibble::Shape& shape, std::uint64_t seed,
                  std::uint32_t threads, const std::stop_token& stop, std::span<std::byte> out) {
   // Keeps activations at the size they came in with.
@@ -48,35 +35,45 @@ void fill_matrix(const nibble::Format& format, const nibble::Shape& shape, std::
   });
 }
 
-void fill_vector(const std::vector<float>& values, std::span<std::byte> out) {
-  std::memcpy(out.data(), values.data(), out.size());
+// What every file of the architecture has, and what this preset's has.
+bool has_tensor(const Preset& preset, const nibble::TensorRow& row) {
+  if ((row.traits & nibble::optional_tensor) == 0) return true;
+  if (row.name == "output.weight") return !preset.tied;
+  if (row.name == "rope_freqs.weight") return rope_of(preset).scaling == nibble::RopeScaling::llama3;
+  return row.name.starts_with("rope_factors_") && preset.stretch == Stretch::longrope;
 }
 
-// The architecture's table with its layers written out: what every file has, and what this preset's has.
-std::vector<std::pair<std::string, nibble::Shape>> list_tensors(const Preset& preset) {
-  const auto all = nibble::architectures();
-  const auto architecture = std::find_if(all.begin(), all.end(), [&](const nibble::Architecture* candidate) {
-    return candidate->name == preset.architecture;
-  });
+// The architecture's table with its layers written out: those outside the layers first.
+std::vector<std::pair<std::string, nibble::Shape>> list_tensors(const Preset& preset,
+                                                                const nibble::Metadata& metadata) {
+  nibble::Checkpoint checkpoint;
+  checkpoint.source = preset.name;
+  checkpoint.metadata = metadata;
+  const nibble::Architecture& architecture = nibble::find_architecture(checkpoint);
+  const nibble::Config config = read_keys(metadata);
+  std::vector<nibble::TensorRow> rows = architecture.tensors(config);
+  std::erase_if(rows, [&](const nibble::TensorRow& row) { return !has_tensor(preset, row); });
   std::vector<std::pair<std::string, nibble::Shape>> tensors;
-  const std::vector<nibble::TensorRow> rows = (*architecture)->tensors(config_of(preset));
-  const auto add = [&](const nibble::TensorRow& row, std::uint32_t layer) {
-    const bool has_it = (row.traits & nibble::optional_tensor) == 0 ||
-                        (row.name == "output.weight" && !preset.tied) ||
-                        (row.name == "rope_freqs.weight" && preset.llama3_factor != 0);
-    const nibble::Shape shape = row.rows == 0 ? nibble::Shape{row.cols} : nibble::Shape{row.rows, row.cols};
-    if (has_it) tensors.emplace_back(nibble::layer_name(row.name, layer), shape);
-  };
   const auto in_layer = [](const nibble::TensorRow& row) { return row.name.find("{L}") != row.name.npos; };
   for (const nibble::TensorRow& row : rows) {
-    if (!in_layer(row)) add(row, 0);
+    if (!in_layer(row)) tensors.emplace_back(row.name, nibble::file_shape(row));
   }
-  for (std::uint32_t layer = 0; layer < preset.n_layers; ++layer) {
+  for (std::uint32_t layer = 0; layer < config.n_layers; ++layer) {
     for (const nibble::TensorRow& row : rows) {
-      if (in_layer(row)) add(row, layer);
+      if (in_layer(row)) tensors.emplace_back(nibble::layer_name(row.name, layer), nibble::file_shape(row));
     }
   }
   return tensors;
+}
+
+// Norms pass what they get, biases add nothing, and long contexts turn up to 64 times slower.
+std::vector<float> vector_values(const std::string& name, std::size_t n) {
+  const bool is_norm = name.ends_with("norm.weight");
+  std::vector<float> values(n, is_norm || name.starts_with("rope_factors_") ? 1.0f : 0.0f);
+  if (name == "rope_factors_long.weight") {
+    for (std::size_t i = 0; i < n; ++i) values[i] += 63.0f * static_cast<float>(i) / static_cast<float>(n);
+  }
+  return values;
 }
 
 nibble::GgufTensor make_tensor(const Synthetic& model, const std::string& name, const nibble::Shape& shape,
@@ -88,20 +85,21 @@ nibble::GgufTensor make_tensor(const Synthetic& model, const std::string& name, 
           }};
 }
 
-std::vector<nibble::GgufTensor> make_tensors(const Synthetic& model, const Preset& preset, const Mix& mix,
-                                             const std::stop_token& stop) {
-  const ModelFacts facts{preset.n_layers, preset.n_heads, preset.n_kv_heads, 0, preset.tied};
+std::vector<nibble::GgufTensor> make_tensors(const Synthetic& model, const Preset& preset,
+                                             const nibble::Metadata& metadata, const std::stop_token& stop) {
+  const Mix& mix = find_mix(model.type);
+  ModelFacts facts = read_facts(metadata);
+  facts.tied = preset.tied;
   std::vector<nibble::GgufTensor> tensors;
-  for (const auto& [name, shape] : list_tensors(preset)) {
+  for (const auto& [name, shape] : list_tensors(preset, metadata)) {
     if (shape.rank() > 1) {
       const nibble::Format& format = choose_format(mix, facts, name, shape);
       tensors.push_back(make_tensor(model, name, shape, format, tensors.size(), stop));
-      continue;
+    } else if (name == "rope_freqs.weight") {
+      for (nibble::GgufTensor& tensor : rope_tensors(rope_of(preset))) tensors.push_back(std::move(tensor));
+    } else {
+      tensors.push_back(make_vector(name, vector_values(name, shape.cols())));
     }
-    std::vector<float> values(shape.cols(), 1.0f);  // of a norm
-    if (name == "rope_freqs.weight") values = rope_divisors(config_of(preset).rope);
-    tensors.push_back(
-        {name, nibble::Dtype::F32, shape, [values](std::span<std::byte> out) { fill_vector(values, out); }});
   }
   return tensors;
 }
@@ -110,12 +108,12 @@ std::vector<nibble::GgufTensor> make_tensors(const Synthetic& model, const Prese
 
 std::size_t write_synthetic(const Synthetic& model, const std::filesystem::path& path,
                             const std::stop_token& stop) {
-  const Preset& preset = find_preset(model.preset);
-  const Mix& mix = find_mix(model.type);
+  Preset preset = find_preset(model.preset);
+  if (model.layers != 0) preset.n_layers = std::min(preset.n_layers, model.layers);
   nibble::Metadata metadata = metadata_of(preset);
-  metadata.set("general.file_type", std::int64_t{file_type(mix)});
+  metadata.set("general.file_type", std::int64_t{file_type(find_mix(model.type))});
   metadata.set("general.quantization_version", std::int64_t{2});
-  const std::vector<nibble::GgufTensor> tensors = make_tensors(model, preset, mix, stop);
+  const std::vector<nibble::GgufTensor> tensors = make_tensors(model, preset, metadata, stop);
 
   ProgressBar bar;
   nibble::Watch watch;

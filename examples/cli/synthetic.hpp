@@ -13,6 +13,7 @@ namespace cli {
 
 struct Synthetic {
   std::string preset, type;
+  std::uint32_t layers = 0;  // at most; 0: the preset's
   std::uint64_t seed = 1;
   std::uint32_t threads = 0;  // that make it; 0: one per CPU
 };

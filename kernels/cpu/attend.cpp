@@ -103,10 +103,16 @@ class Part {
   void finish(const Partial& so_far) const {
     const std::size_t head_dim = step_.args->head_dim, group = group_of(*step_.args);
     for (std::size_t query = 0; query < queries_; ++query) {
-      float* out = step_.out + (tile_.row + query / group) * step_.out_stride +
-                   (kv_head_ * group + query % group) * head_dim;
+      const std::size_t head = kv_head_ * group + query % group;
+      float* out = step_.out + (tile_.row + query / group) * step_.out_stride + head * head_dim;
       const float* in = so_far.out + query * attend_width(head_dim);
-      for (std::size_t d = 0; d < head_dim; ++d) out[d] = in[d] / so_far.sum[query];
+      float keep = 1.0f, sum = so_far.sum[query];
+      if (step_.sinks != nullptr) {
+        const float max = so_far.max[query], sink = step_.sinks[head], largest = std::max(max, sink);
+        keep = std::exp(max - largest);
+        sum = sum * keep + std::exp(sink - largest);
+      }
+      for (std::size_t d = 0; d < head_dim; ++d) out[d] = in[d] * keep / sum;
     }
   }
 

@@ -38,6 +38,7 @@ struct AttendStep {
   std::size_t q_stride;
   float* out;  // (rows that were cut, n_heads, head_dim), at out_stride
   std::size_t out_stride;
+  const float* sinks;  // (n_heads), or null: a score for each head beside those of its keys, with no value
   const std::byte* pool;
   std::size_t page_bytes;
   std::byte* scratch;  // one for each thread, at scratch_stride

@@ -72,14 +72,30 @@ void CpuBackend::prepare(const Plan& plan, const Weights& weights, const Watch& 
                .weight_bytes = {},
                .kv = {},
                .activations = {},
-               .tiles = {}};
+               .tiles = {},
+               .splits = {},
+               .uses = {}};
     p.weight_bytes = AlignedBytes(p.layout.memory.weights);
     p.kv = AlignedBytes(p.layout.memory.kv);
     p.activations = AlignedBytes(p.layout.memory.activations);
-    p.tiles.reserve(options_.max_tokens);
+    reserve(p);
     pack(p, watch);
     prepared_ = std::move(p);
   });
+}
+
+void CpuBackend::reserve(Prepared& p) const {
+  const std::size_t rows = std::max(options_.max_tokens, options_.max_outputs);
+  std::size_t n_experts = 1, n_used = 0;
+  for (const Step& step : p.plan->steps) {
+    n_experts = std::max<std::size_t>(n_experts, step.args.n_experts);
+    n_used = std::max<std::size_t>(n_used, step.args.n_used);
+  }
+  p.tiles.reserve(rows);
+  p.splits.reserve(most_matmuls * n_experts);
+  p.uses.begin.reserve(n_experts + 1);
+  p.uses.use.reserve(rows * n_used);
+  p.uses.place.reserve(rows * n_used);
 }
 
 void CpuBackend::run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cpu/attend.hpp"
+#include "kernels/cpu/experts.hpp"
 #include "kernels/cpu/layout.hpp"
 #include "kernels/cpu/threads.hpp"
 #include "nibble/backend/backend.hpp"
@@ -13,13 +14,26 @@
 
 namespace nibble::inline v0::cpu {
 
+// One matrix of a shared phase, and the rows it meets: parts of `tokens` by `rows` outputs each, rows running
+// fastest.
+struct MatmulSplit {
+  const Step* step;
+  std::uint32_t expert;         // 0 where there are none
+  std::size_t first, n_tokens;  // of the converted rows
+  std::size_t tokens, rows, row_parts;
+  std::size_t end_part;  // among all of the phase
+};
+
 // A plan with everything it needs to run: what prepare() makes and run() reads.
 struct Prepared {
   const Plan* plan = nullptr;
   const Weights* weights = nullptr;
   Layout layout;
   AlignedBytes weight_bytes, kv, activations;
-  std::vector<AttendTile> tiles;  // room for max_tokens
+  // Room for all that a batch may need.
+  std::vector<AttendTile> tiles;
+  std::vector<MatmulSplit> splits;
+  ExpertUses uses;
 
   Matrix matrix(WeightId id) const;
   const float* vector(WeightId id) const;
@@ -41,6 +55,7 @@ class CpuBackend final : public Backend {
   void write_page(PageId page, std::span<const std::byte> in) override;
 
  private:
+  void reserve(Prepared& prepared) const;
   void pack(const Prepared& prepared, const Watch& watch);
 
   BackendOptions options_;

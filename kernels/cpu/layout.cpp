@@ -57,17 +57,22 @@ class Layouter {
   // A matrix that only embed reads stays in place: its rows are looked up one by one.
   void use_weights(const Step& step) {
     if (step.w == no_weight) return;
-    WeightPlace& place = out_.weights[step.w];
-    const Tensor& tensor = weights_[step.w].tensor;
+    for (std::uint32_t i = 0; i < n_matrices(step); ++i) use_weight(step, step.w + i);
+    if (step.op != Op::matmul || step.args.bias == no_weight) return;
+    for (std::uint32_t i = 0; i < n_matrices(step); ++i) use_vector(step.args.bias + i);
+  }
+
+  void use_weight(const Step& step, WeightId id) {
+    WeightPlace& place = out_.weights[id];
+    const Tensor& tensor = weights_[id].tensor;
     place.format = find_format(tensor.dtype);
     place.rows = tensor.shape.rows();
     place.cols = tensor.shape.cols();
-    if (step.op == Op::norm) {
+    if (step.op == Op::norm || step.op == Op::attend) {
       place.keep = Keep::floats;
     } else if (step.op == Op::matmul) {
       place.kernel = &kernels_.matmul(*place.format, place.rows, place.cols);
       place.keep = place.kernel->pack != nullptr ? Keep::packed : Keep::in_place;
-      if (step.args.bias != no_weight) use_vector(step.args.bias);
     } else if (place.keep == Keep::unused) {
       place.kernel = kernels_.portable->matmul(*place.format, place.rows, place.cols);
       place.keep = Keep::in_place;
@@ -131,9 +136,12 @@ class Layouter {
       const WeightPlace& place = out_.weights[step.w];
       const Extent& out = plan_.buffers[step.out.buffer];
       const std::uint64_t rows = out.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
+      const std::uint64_t uses = rows * std::max(1u, step.args.n_used);
+      const bool experts = step.args.n_experts != 0;
       converted_bytes_ =
-          std::max(converted_bytes_, multiply_bytes(rows, place.kernel->form->bytes(place.cols)));
-      scratch_bytes_ = std::max<std::uint64_t>(scratch_bytes_, place.kernel->scratch_bytes(place.cols));
+          std::max(converted_bytes_, multiply_bytes(uses, place.kernel->form->bytes(place.cols)));
+      scratch_bytes_ = std::max(scratch_bytes_, add_bytes(place.kernel->scratch_bytes(place.cols),
+                                                          experts ? expert_tile * sizeof(float) : 0));
     } else if (step.op == Op::attend) {
       scratch_bytes_ = std::max(scratch_bytes_, attend_scratch_bytes(*kernels_.attend, step.args));
       attend_shared_bytes_ =

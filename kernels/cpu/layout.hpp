@@ -29,6 +29,9 @@ struct WeightPlace {
   std::uint64_t offset = 0;  // in the block of weights; packed and floats
 };
 
+// Floats of a thread's scratch, before the kernel's, where outputs of one expert wait for their places.
+inline constexpr std::size_t expert_tile = 1 << 14;
+
 struct Layout {
   std::vector<WeightPlace> weights;  // by WeightId
   std::vector<Phase> phases;

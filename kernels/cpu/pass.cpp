@@ -3,8 +3,8 @@
 #include "kernels/cpu/pass.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <cstring>
 
 #include "nibble/backend/check.hpp"
 
@@ -88,15 +88,15 @@ void Pass::step_row(const Step& step, std::size_t i) {
   switch (step.op) {
     case Op::embed: return embed(step, i);
     case Op::norm: return norm(step, i);
-    case Op::matmul: return convert(step, i);
+    case Op::matmul: return step.args.n_experts == 0 ? convert(step, i) : void();
+    case Op::route: return cpu::route(input(step.a, step.out, i), step.args, row(step.out, i));
     case Op::rope: return rope(step, i);
     case Op::attend: return store_kv(step, i);
     case Op::gate:
       return kernels_.floats.gate(input(step.a, step.out, i), input(step.b, step.out, i), row(step.out, i),
                                   step.out.width, step.args.activation);
-    case Op::add:
-      return kernels_.floats.add(input(step.a, step.out, i), input(step.b, step.out, i), row(step.out, i),
-                                 step.out.width);
+    case Op::add: return add(step, i);
+    case Op::gather: return reorder(step, i);
   }
 }
 
@@ -141,6 +141,19 @@ void Pass::rope(const Step& step, std::size_t i) {
     kernels_.floats.rope(out + h * step.args.head_dim, cos, cos + pairs, pairs, table.pairs);
 }
 
+void Pass::reorder(const Step& step, std::size_t i) {
+  const float* in = input(step.a, step.out, i);
+  std::ranges::transform(p_.plan->orders[step.args.order], row(step.out, i),
+                         [&](std::uint32_t column) { return in[column]; });
+}
+
+void Pass::add(const Step& step, std::size_t i) {
+  const float *a = input(step.a, step.out, i), *b = input(step.b, step.out, i);
+  float* out = row(step.out, i);
+  for (std::size_t c = 0; c < step.b.width; c += step.out.width, a = out)
+    kernels_.floats.add(a, b + c, out, step.out.width);
+}
+
 void Pass::convert(const Step& step, std::size_t i) {
   const ActivationForm& form = *p_.layout.weights[step.w].kernel->form;
   form.convert(input(step.a, step.out, i), step.a.width,
@@ -171,6 +184,7 @@ void Pass::attend(const Step& step) {
                .q_stride = stride(step.a),
                .out = row(step.out, 0),
                .out_stride = stride(step.out),
+               .sinks = step.w == no_weight ? nullptr : p_.vector(step.w),
                .pool = p_.kv.data(),
                .page_bytes = p_.layout.page_bytes,
                .scratch = scratch(0),
@@ -179,66 +193,115 @@ void Pass::attend(const Step& step) {
               pool_, stop_);
 }
 
-// A matmul's parts: `tokens` by `rows` outputs each, rows running fastest.
-struct Pass::MatmulSplit {
-  std::size_t n_tokens, tokens, rows, row_parts, parts;
-};
-
-Pass::MatmulSplit Pass::split(const Step& step, std::size_t n_tokens) const {
-  const WeightPlace& place = p_.layout.weights[step.w];
+void Pass::add_split(const Step& step, std::uint32_t expert, std::size_t first, std::size_t n_tokens,
+                     std::size_t n_matrices) {
+  const WeightPlace& place = p_.layout.weights[step.w + expert];
   const MatmulKernel& kernel = *place.kernel;
   const auto ceil_div = [](std::size_t a, std::size_t b) { return (a + b - 1) / b; };
   const std::size_t most =
-      std::clamp<std::size_t>(part_macs / (kernel.row_tile * place.cols), 1, kernel.token_tile);
+      std::clamp<std::size_t>(part_macs / (kernel.row_tile * place.cols), 1,
+                              std::min(kernel.token_tile, expert_tile / kernel.row_tile));
   const std::size_t token_parts = ceil_div(n_tokens, most);
   const std::size_t tokens = ceil_div(n_tokens, token_parts);
-  const std::size_t share = place.rows * token_parts / (pool_.size() * parts_per_thread);
-  const std::size_t rows = std::min({part_macs / (tokens * place.cols), part_weights / place.cols, share});
+  const std::size_t share = place.rows * token_parts * n_matrices / (pool_.size() * parts_per_thread);
+  std::size_t rows = std::min({part_macs / (tokens * place.cols), part_weights / place.cols, share});
+  if (step.args.n_experts != 0) rows = std::min(rows, expert_tile / tokens);
   const std::size_t tiles = std::max<std::size_t>(1, rows / kernel.row_tile);
   const std::size_t row_parts = ceil_div(place.rows, tiles * kernel.row_tile);
-  return {.n_tokens = n_tokens,
-          .tokens = tokens,
-          .rows = tiles * kernel.row_tile,
-          .row_parts = row_parts,
-          .parts = row_parts * token_parts};
+  p_.splits.push_back({.step = &step,
+                       .expert = expert,
+                       .first = first,
+                       .n_tokens = n_tokens,
+                       .tokens = tokens,
+                       .rows = tiles * kernel.row_tile,
+                       .row_parts = row_parts,
+                       .end_part = row_parts * token_parts});
+  if (p_.splits.size() > 1) p_.splits.back().end_part += (p_.splits.end() - 2)->end_part;
+}
+
+void Pass::gather(const Step& step, std::size_t n_tokens) {
+  p_.uses.group(n_tokens, step.args, [&](std::size_t i) { return input(step.b, step.out, i); });
+  const WeightPlace& place = p_.layout.weights[step.w];
+  const ActivationForm& form = *place.kernel->form;
+  const std::size_t n_used = step.args.n_used, bytes = form.bytes(place.cols);
+  const bool own = step.a.width != place.cols;  // an input for each expert
+  for_rows(n_tokens, n_used * place.cols, [&](std::size_t i) {
+    const auto at = [&](std::size_t j) {
+      return p_.activations.data() + p_.layout.converted + p_.uses.place[i * n_used + j] * bytes;
+    };
+    const float* in = input(step.a, step.out, i);
+    for (std::size_t j = 0; j < n_used; ++j) {
+      if (own || j == 0)
+        form.convert(in + j * place.cols, place.cols, at(j));
+      else
+        std::memcpy(at(j), at(0), bytes);
+    }
+  });
 }
 
 void Pass::matmuls(std::span<const Step> steps, std::size_t n_tokens) {
   if (n_tokens == 0) return;
-  std::array<MatmulSplit, most_matmuls> splits;
-  std::size_t parts = 0;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    splits[i] = split(steps[i], n_tokens);
-    parts += splits[i].parts;
+  const std::uint32_t n_experts = steps.front().args.n_experts;
+  p_.splits.clear();
+  if (n_experts != 0) gather(steps.front(), n_tokens);
+  const std::vector<std::uint32_t>& begin = p_.uses.begin;
+  const auto is_used = [&](std::uint32_t expert) { return begin[expert] != begin[expert + 1]; };
+  std::size_t n_in_use = 0;
+  for (std::uint32_t e = 0; e < n_experts; ++e) n_in_use += is_used(e);
+  for (const Step& step : steps) {
+    if (n_experts == 0) add_split(step, 0, 0, n_tokens, 1);
+    for (std::uint32_t e = 0; e < n_experts; ++e)
+      if (is_used(e)) add_split(step, e, begin[e], begin[e + 1] - begin[e], n_in_use);
   }
-  pool_.for_each(parts, stop_, [&](std::size_t part, std::uint32_t thread) {
-    std::size_t i = 0;
-    for (; part >= splits[i].parts; ++i) part -= splits[i].parts;
-    matmul_part(steps[i], splits[i], part, thread);
+  pool_.for_each(p_.splits.back().end_part, stop_, [&](std::size_t part, std::uint32_t thread) {
+    const auto split = std::ranges::upper_bound(p_.splits, part, {}, &MatmulSplit::end_part);
+    matmul_part(*split, split == p_.splits.begin() ? part : part - (split - 1)->end_part, thread);
   });
 }
 
-void Pass::matmul_part(const Step& step, const MatmulSplit& split, std::size_t part, std::uint32_t thread) {
-  const MatmulKernel& kernel = *p_.layout.weights[step.w].kernel;
-  const Matrix matrix = p_.matrix(step.w);
+void Pass::matmul_part(const MatmulSplit& split, std::size_t part, std::uint32_t thread) {
+  const Step& step = *split.step;
+  const Matrix matrix = p_.matrix(step.w + split.expert);
+  const MatmulKernel& kernel = *p_.layout.weights[step.w + split.expert].kernel;
   const std::size_t token = part / split.row_parts * split.tokens;
   const std::size_t n_tokens = std::min(split.tokens, split.n_tokens - token);
   const std::size_t begin = part % split.row_parts * split.rows;
   const std::size_t end = std::min(matrix.rows, begin + split.rows);
-  kernel.run(
-      {.matrix = matrix,
-       .row_begin = begin,
-       .row_end = end,
-       .activations = p_.activations.data() + p_.layout.converted + token * kernel.form->bytes(matrix.cols),
-       .n_tokens = n_tokens,
-       .out = row(step.out, token),
-       .out_stride = stride(step.out),
-       .scratch = scratch(thread)});
-  const Args& args = step.args;
-  const float* bias = args.bias == no_weight ? nullptr : p_.vector(args.bias) + begin;
-  if (bias == nullptr && args.scale == 1.0f && args.softcap == 0.0f) return;
+  const bool experts = step.args.n_experts != 0;
+  float* tile = reinterpret_cast<float*>(scratch(thread));
+  kernel.run({.matrix = matrix,
+              .row_begin = begin,
+              .row_end = end,
+              .activations = p_.activations.data() + p_.layout.converted +
+                             (split.first + token) * kernel.form->bytes(matrix.cols),
+              .n_tokens = n_tokens,
+              .out = experts ? tile - begin : row(step.out, token),
+              .out_stride = experts ? end - begin : stride(step.out),
+              .scratch = scratch(thread) + (experts ? expert_tile * sizeof(float) : 0)});
+  if (experts) return scatter(split, split.first + token, n_tokens, begin, end, tile);
   for (std::size_t t = token; t < token + n_tokens; ++t)
-    kernels_.floats.finish(row(step.out, t) + begin, bias, end - begin, args.scale, args.softcap);
+    finish(split, begin, end, row(step.out, t) + begin, step.args.scale);
+}
+
+// What follows the sums of one row's outputs [begin, end), which are at `out`.
+void Pass::finish(const MatmulSplit& split, std::size_t begin, std::size_t end, float* out,
+                  float scale) const {
+  const Args& args = split.step->args;
+  const float* bias = args.bias == no_weight ? nullptr : p_.vector(args.bias + split.expert) + begin;
+  if (bias == nullptr && scale == 1.0f && args.softcap == 0.0f) return;
+  kernels_.floats.finish(out, bias, end - begin, scale, args.softcap);
+}
+
+// Outputs of one expert to the rows that they belong to.
+void Pass::scatter(const MatmulSplit& split, std::size_t first, std::size_t n_tokens, std::size_t begin,
+                   std::size_t end, float* tile) const {
+  const Step& step = *split.step;
+  const std::size_t n_used = step.args.n_used, rows = step.out.width / n_used;
+  for (std::size_t t = 0; t < n_tokens; ++t, tile += end - begin) {
+    const std::size_t i = p_.uses.use[first + t] / n_used, j = p_.uses.use[first + t] % n_used;
+    finish(split, begin, end, tile, step.args.weighted ? input(step.b, step.out, i)[n_used + j] : 1.0f);
+    std::copy(tile, tile + (end - begin), row(step.out, i) + j * rows + begin);
+  }
 }
 
 }  // namespace nibble::inline v0::cpu

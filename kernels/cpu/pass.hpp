@@ -30,8 +30,6 @@ class Pass {
   void run();
 
  private:
-  struct MatmulSplit;
-
   std::size_t n_rows(Rows rows) const;
   float* row(const Slot& slot, std::size_t i) const;
   std::size_t stride(const Slot& slot) const;
@@ -53,14 +51,23 @@ class Pass {
   void embed(const Step& step, std::size_t i);
   void norm(const Step& step, std::size_t i);
   void rope(const Step& step, std::size_t i);
+  void reorder(const Step& step, std::size_t i);
+  void add(const Step& step, std::size_t i);
   void convert(const Step& step, std::size_t i);
   void store_kv(const Step& step, std::size_t i);
 
   void attend(const Step& step);
   // Steps of one input, in one activation form.
   void matmuls(std::span<const Step> steps, std::size_t n_tokens);
-  MatmulSplit split(const Step& step, std::size_t n_tokens) const;
-  void matmul_part(const Step& step, const MatmulSplit& split, std::size_t part, std::uint32_t thread);
+  // Puts a step's rows in the order of their experts, in their activation form.
+  void gather(const Step& step, std::size_t n_tokens);
+  // `n_matrices` of about this size share the threads.
+  void add_split(const Step& step, std::uint32_t expert, std::size_t first, std::size_t n_tokens,
+                 std::size_t n_matrices);
+  void matmul_part(const MatmulSplit& split, std::size_t part, std::uint32_t thread);
+  void finish(const MatmulSplit& split, std::size_t begin, std::size_t end, float* out, float scale) const;
+  void scatter(const MatmulSplit& split, std::size_t first, std::size_t n_tokens, std::size_t begin,
+               std::size_t end, float* tile) const;
 
   Prepared& p_;
   const Kernels& kernels_;

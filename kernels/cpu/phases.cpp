@@ -15,7 +15,7 @@ std::vector<Phase> find_phases(const Plan& plan, std::span<const WeightPlace> we
     return s.op == Op::attend ? Rows::tokens : plan.buffers[s.out.buffer].rows;
   };
   const auto same_input = [&](const Step& a, const Step& b) {
-    return a.op == Op::matmul && b.op == Op::matmul && a.a == b.a && rows(a) == rows(b) &&
+    return a.op == Op::matmul && b.op == Op::matmul && a.a == b.a && a.b == b.b && rows(a) == rows(b) &&
            weights[a.w].kernel->form == weights[b.w].kernel->form;
   };
   std::vector<Phase> phases;
@@ -26,7 +26,8 @@ std::vector<Phase> find_phases(const Plan& plan, std::span<const WeightPlace> we
     }
     phase.shared = i;
     if (i < n && is_shared(steps[i]) && rows(steps[i]) == phase.rows) {
-      phase.width += steps[i].op == Op::attend ? steps[i].b.width : steps[i].a.width;
+      const bool experts = steps[i].args.n_experts != 0;
+      phase.width += steps[i].op == Op::attend ? steps[i].b.width : experts ? 0 : steps[i].a.width;
       for (++i; i < n && i < phase.shared + most_matmuls && same_input(steps[phase.shared], steps[i]);) ++i;
     }
     phase.last = i;

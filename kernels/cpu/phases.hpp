@@ -18,7 +18,7 @@ inline constexpr std::uint32_t most_matmuls = 8;
 // Row i of every step in [first, shared) depends on nothing but row i of the steps before it, so one thread
 // takes a row through all of them, and then through what steps [shared, last) need of it: its activation
 // form, or its keys and values in the cache. Those are matmuls of one input in one form, or one attend, or
-// none.
+// none. Matmuls of experts need all rows to be routed first, so their input is converted then.
 struct Phase {
   std::uint32_t first, shared, last;
   Rows rows;            // of the part that goes row by row

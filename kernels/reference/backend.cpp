@@ -28,10 +28,14 @@ std::uint64_t bytes_of(std::uint64_t a, std::uint64_t b) {
 }
 
 template <class T>
-T activate(T x, Activation activation) {
-  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+T gated(T a, T b, Activation activation) {
+  if (activation == Activation::silu) return a / (1 + std::exp(-a)) * b;
+  if (activation == Activation::clamped_swish) {
+    a = std::min(a, T(7));
+    return a / (1 + std::exp(T(-1.702) * a)) * (std::clamp(b, T(-7), T(7)) + 1);
+  }
   const T slope = std::sqrt(2 / std::numbers::pi_v<T>);
-  return T(0.5) * x * (1 + std::tanh(slope * (x + T(0.044715) * x * x * x)));
+  return T(0.5) * a * (1 + std::tanh(slope * (a + T(0.044715) * a * a * a))) * b;
 }
 
 template <class T>
@@ -115,8 +119,12 @@ class ReferenceBackend final : public Backend {
     return bytes_of(extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs, extent.width);
   }
   static bool is_used(const Plan& plan, WeightId id) {
-    return std::any_of(plan.steps.begin(), plan.steps.end(),
-                       [&](const Step& s) { return s.w == id || (s.op == Op::matmul && s.args.bias == id); });
+    return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& s) {
+      const auto names = [&](WeightId first) {
+        return first != no_weight && first <= id && id - first < n_matrices(s);
+      };
+      return names(s.w) || (s.op == Op::matmul && names(s.args.bias));
+    });
   }
 
   std::byte* page(PageId id) { return pool_.data() + id * page_bytes_; }
@@ -155,11 +163,13 @@ class ReferenceBackend final : public Backend {
     switch (s.op) {
       case Op::embed: return embed(s);
       case Op::norm: return norm(s);
-      case Op::matmul: return matmul(s);
+      case Op::matmul: return s.args.n_experts == 0 ? matmul(s) : expert_matmul(s);
+      case Op::route: return route(s);
       case Op::rope: return rope(s);
       case Op::attend: return attend(s);
       case Op::gate: return gate(s);
       case Op::add: return add(s);
+      case Op::gather: return gather(s);
     }
   }
 
@@ -192,6 +202,44 @@ class ReferenceBackend final : public Backend {
         const T dot = (Row<T>(at(s.a, s.out, i), s.a.width) * weight).sum();
         at(s.out, i)[r] = soft_cap((has_bias ? dot + bias[r] : dot) * T(s.args.scale), s.args.softcap);
       }
+    }
+  }
+
+  void expert_matmul(const Step& s) {
+    const std::uint32_t n = s.args.n_used, rows = s.out.width / n;
+    const auto cols = static_cast<std::uint32_t>((*weights_)[s.w].tensor.shape.cols());
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      for (std::uint32_t j = 0; j < n; ++j) {
+        throw_if_stopped();
+        const T* routed = at(s.b, s.out, i);
+        const auto expert = static_cast<WeightId>(routed[j]);
+        const Row<T> in(at(s.a, s.out, i) + (s.a.width == cols ? 0 : j * cols), cols);
+        Row<T> out(at(s.out, i) + j * rows, rows);
+        for (std::uint32_t r = 0; r < rows; ++r) out[r] = (in * decode(s.w + expert, r)).sum();
+        if (s.args.bias != no_weight) out += decode(s.args.bias + expert, 0);
+        if (s.args.weighted) out *= routed[n + j];
+      }
+    }
+  }
+
+  void route(const Step& s) {
+    const std::uint32_t n = s.args.n_used;
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      const Row<T> scores(at(s.a, s.out, i), s.a.width);
+      Row<T> experts(at(s.out, i), n), weights(at(s.out, i) + n, n);
+      std::vector<bool> taken(s.a.width);
+      for (std::uint32_t j = 0; j < n; ++j) {
+        std::size_t best = s.a.width;
+        for (std::size_t e = 0; e < s.a.width; ++e) {
+          if (!taken[e] && (best == s.a.width || scores[e] > scores[best])) best = e;
+        }
+        taken[best] = true;
+        experts[j] = static_cast<T>(best);
+        weights[j] = scores[best];
+      }
+      const T largest = weights[0];
+      weights = (weights - largest).exp().eval();
+      weights /= s.args.softmax_all ? (scores - largest).exp().sum() : weights.sum();
     }
   }
 
@@ -260,13 +308,17 @@ class ReferenceBackend final : public Backend {
     };
     const auto keys = load(KvPart::keys), values = load(KvPart::values);
     const std::uint32_t group = s.args.n_heads / s.args.n_kv_heads;
+    const bool has_sinks = s.w != no_weight;
+    Eigen::Array<T, Eigen::Dynamic, 1> sinks;
+    if (has_sinks) sinks = decode(s.w, 0);
     for (std::uint32_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
       const Row<T> q(at(s.a, s.out, i) + std::size_t{h} * head_dim, head_dim);
       Eigen::Array<T, Eigen::Dynamic, 1> scores(end - begin);
       for (Eigen::Index p = 0; p < scores.size(); ++p)
         scores[p] = soft_cap((q * keys.col(p)).sum() * T(s.args.scale), s.args.softcap);
-      scores = (scores - scores.maxCoeff()).exp().eval();
-      scores /= scores.sum();
+      const T largest = has_sinks ? std::max(scores.maxCoeff(), sinks[h]) : scores.maxCoeff();
+      scores = (scores - largest).exp().eval();
+      scores /= scores.sum() + (has_sinks ? std::exp(sinks[h] - largest) : T(0));
       Row<T> out(at(s.out, i) + std::size_t{h} * head_dim, head_dim);
       out.setZero();
       for (Eigen::Index p = 0; p < scores.size(); ++p) out += values.col(p) * scores[p];
@@ -276,15 +328,23 @@ class ReferenceBackend final : public Backend {
   void gate(const Step& s) {
     for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
       const T *a = at(s.a, s.out, i), *b = at(s.b, s.out, i);
-      for (std::uint32_t c = 0; c < s.out.width; ++c)
-        at(s.out, i)[c] = activate(a[c], s.args.activation) * b[c];
+      for (std::uint32_t c = 0; c < s.out.width; ++c) at(s.out, i)[c] = gated(a[c], b[c], s.args.activation);
     }
   }
 
   void add(const Step& s) {
     for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
-      Row<T>(at(s.out, i), s.out.width) =
-          Row<T>(at(s.a, s.out, i), s.out.width) + Row<T>(at(s.b, s.out, i), s.out.width);
+      Row<T> out(at(s.out, i), s.out.width);
+      out = Row<T>(at(s.a, s.out, i), s.out.width) + Row<T>(at(s.b, s.out, i), s.out.width);
+      for (std::uint32_t c = s.out.width; c < s.b.width; c += s.out.width)
+        out += Row<T>(at(s.b, s.out, i) + c, s.out.width);
+    }
+  }
+
+  void gather(const Step& s) {
+    const std::vector<std::uint32_t>& order = plan_->orders[s.args.order];
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      for (std::uint32_t c = 0; c < s.out.width; ++c) at(s.out, i)[c] = at(s.a, s.out, i)[order[c]];
     }
   }
 

@@ -11,6 +11,8 @@ namespace nibble::inline v0 {
 
 namespace {
 
+constexpr std::uint32_t most_experts = 1 << 20;
+
 class PlanCheck {
  public:
   PlanCheck(const Plan& plan, const Weights& weights) : plan_(plan), weights_(weights) {}
@@ -79,13 +81,18 @@ class PlanCheck {
       case Op::norm:
         demand(s.args.group > 0 && s.out.width % s.args.group == 0 && s.a.width == s.out.width, "group");
         return vector(s.w, s.args.group);
-      case Op::matmul: return matmul(s);
+      case Op::matmul: return s.args.n_experts == 0 ? matmul(s) : expert_matmul(s);
+      case Op::route: return route(s);
       case Op::rope: return rope(s);
       case Op::attend: return attend(s);
       case Op::gate:
       case Op::add:
         input(s.b, s.out, "b");
-        return demand(s.a.width == s.out.width && s.b.width == s.out.width, "width");
+        demand(s.a.width == s.out.width, "width");
+        return demand(s.b.width == s.out.width ||
+                          (s.op == Op::add && s.b.width % s.out.width == 0 && s.b.buffer != s.out.buffer),
+                      "width");
+      case Op::gather: return gather(s);
     }
     fail(ErrorCode::unsupported, "op " + std::to_string(static_cast<int>(s.op)));
   }
@@ -95,6 +102,41 @@ class PlanCheck {
     demand(weights_[s.w].tensor.shape.rows() == s.out.width, "out");
     demand(s.a.buffer != s.out.buffer, "out");
     if (s.args.bias != no_weight) vector(s.args.bias, s.out.width);
+  }
+
+  // Numbers of experts are kept as floats.
+  void route(const Step& s) const {
+    const Args& g = s.args;
+    demand(g.n_used > 0 && g.n_used <= g.n_experts && g.n_experts <= most_experts, "experts");
+    demand(s.a.width == g.n_experts && s.out.width == 2 * g.n_used, "width");
+    demand(s.a.buffer != s.out.buffer, "out");
+  }
+
+  // What a buffer says of experts is believed, so it must be what a route wrote last.
+  const Step& routed(const Slot& slot) const {
+    std::size_t i = number_;
+    while (i > 0 && plan_.steps[i - 1].out.buffer != slot.buffer) --i;
+    demand(i > 0 && plan_.steps[i - 1].op == Op::route && plan_.steps[i - 1].out == slot, "b");
+    return plan_.steps[i - 1];
+  }
+
+  void expert_matmul(const Step& s) const {
+    const Args& g = s.args;
+    input(s.b, s.out, "b");
+    const Args& route = routed(s.b).args;
+    demand(route.n_experts == g.n_experts && route.n_used == g.n_used, "experts");
+    demand(g.scale == 1.0f && g.softcap == 0.0f, "scale");
+    demand(s.out.width % g.n_used == 0 && s.a.buffer != s.out.buffer && s.b.buffer != s.out.buffer, "out");
+    demand(s.w < weights_.size() && g.n_experts <= weights_.size() - s.w, "weight");
+    const std::uint32_t rows = s.out.width / g.n_used;
+    const std::uint64_t cols = weights_[s.w].tensor.shape.cols();
+    demand(s.a.width == cols || s.a.width == cols * g.n_used, "width");
+    for (std::uint32_t e = 0; e < g.n_experts; ++e) {
+      matrix(s.w + e, cols);
+      const Tensor& tensor = weights_[s.w + e].tensor;
+      demand(tensor.shape.rows() == rows && tensor.dtype == weights_[s.w].tensor.dtype, "out");
+      if (g.bias != no_weight) vector(g.bias + e, rows);
+    }
   }
 
   void rope(const Step& s) const {
@@ -115,6 +157,15 @@ class PlanCheck {
     demand(s.a.width == std::uint64_t{g.n_heads} * g.head_dim && s.a.width == s.out.width, "width");
     demand(s.b.width == std::uint64_t{2} * g.n_kv_heads * g.head_dim, "width");
     demand(s.out.buffer != s.a.buffer && s.out.buffer != s.b.buffer, "out");
+    if (s.w != no_weight) vector(s.w, g.n_heads);
+  }
+
+  void gather(const Step& s) const {
+    demand(s.out.buffer != s.a.buffer, "out");
+    demand(s.args.order < plan_.orders.size(), "order");
+    const std::vector<std::uint32_t>& order = plan_.orders[s.args.order];
+    demand(order.size() == s.out.width, "order");
+    for (const std::uint32_t column : order) demand(column < s.a.width, "order");
   }
 
   const Plan& plan_;

@@ -173,6 +173,20 @@ class CheckpointOpener {
     const fs::path config = result_.folder / "config.json";
     if (!is_there(config)) throw missing_file(config, "config.json beside the tensors");
     result_.metadata = read_config_json(config, limits_);
+    const fs::path quantize = result_.folder / "quantize_config.json";
+    if (!result_.metadata.has("quantization_config.quant_method") && is_there(quantize))
+      add_quantization(quantize);
+  }
+
+  // Older GPTQ folders describe their quantisation beside config.json.
+  void add_quantization(const fs::path& path) {
+    const Metadata older = read_config_json(path, limits_);
+    if (!older.has("quant_method"))
+      result_.metadata.set("quantization_config.quant_method", std::string("gptq"));
+    for (const auto& [key, entry] : older.entries()) {
+      result_.metadata.add("quantization_config." + key, entry.value,
+                           path.filename().string() + entry.position);
+    }
   }
 
   // {"weight_map": {tensor name: file name}}; the file names are another's word and stay in the folder.

@@ -34,10 +34,13 @@ constexpr auto list = collect(std::make_integer_sequence<std::uint32_t, n_places
 
 std::string known_names(bool gguf) {
   std::string names;
+  const auto add = [&](std::string_view name, std::string_view more) {
+    names.append(names.empty() ? "" : ", ").append(name).append(more);
+  };
   for (const Architecture* a : list) {
-    if (gguf) names += (names.empty() ? "" : ", ") + std::string(a->name);
+    if (gguf) add(a->name, a->mixture ? " with experts" : "");
     if (gguf) continue;
-    for (std::string_view hf : a->hf_names) names += (names.empty() ? "" : ", ") + std::string(hf);
+    for (std::string_view hf : a->hf_names) add(hf, "");
   }
   return names;
 }
@@ -57,10 +60,15 @@ const Architecture& find_architecture(const Checkpoint& checkpoint) {
   } else {
     throw checkpoint.metadata.error(ErrorCode::missing, key, "", known_names(gguf));
   }
+  const bool mixture = gguf && checkpoint.metadata.count(name + ".expert_count", 0) != 0;
   for (const Architecture* a : list) {
-    if (gguf ? a->name == name : std::ranges::find(a->hf_names, name) != a->hf_names.end()) return *a;
+    if (gguf ? a->name == name && a->mixture == mixture
+             : std::ranges::find(a->hf_names, name) != a->hf_names.end()) {
+      return *a;
+    }
   }
-  throw checkpoint.metadata.error(ErrorCode::unsupported, key, "'" + name + "'", known_names(gguf));
+  throw checkpoint.metadata.error(ErrorCode::unsupported, key,
+                                  "'" + name + "'" + (mixture ? " with experts" : ""), known_names(gguf));
 }
 
 }  // namespace nibble::inline v0

@@ -19,8 +19,11 @@ constexpr Key ffn_dim{"feed_forward_length", "intermediate_size"};
 constexpr Key vocab_size{"vocab_size", "vocab_size"};
 constexpr Key context_length{"context_length", "max_position_embeddings"};
 constexpr Key norm_eps{"attention.layer_norm_rms_epsilon", "rms_norm_eps"};
+constexpr Key experts_used{"expert_used_count", "num_experts_per_tok"};
+constexpr Key expert_ffn_dim{"expert_feed_forward_length", "moe_intermediate_size"};
 
 constexpr std::uint64_t max_width = 1u << 30;
+constexpr std::uint32_t max_experts = 1u << 16;
 
 }  // namespace
 
@@ -144,6 +147,20 @@ Config ConfigReader::common(const Config& absent) const {
                                                   : positive_number(norm_eps);
   c.rope = read_rope(c, is_gguf() ? 10'000.0 : absent.rope.base);
   return c;
+}
+
+void ConfigReader::experts(Config& c, Key count) const {
+  c.n_experts = positive(count);
+  c.n_experts_used = positive(experts_used);
+  c.expert_ffn_dim = positive(expert_ffn_dim, c.ffn_dim);
+  const auto at_most = [&](Key key, std::uint64_t found, std::uint64_t most) {
+    if (found <= most) return;
+    throw error(ErrorCode::out_of_range, key, std::to_string(found), "at most " + std::to_string(most));
+  };
+  at_most(count, c.n_experts, max_experts);
+  at_most(experts_used, c.n_experts_used, c.n_experts);
+  const std::uint64_t width = std::max(c.expert_ffn_dim, c.embed_dim);
+  at_most(experts_used, c.n_experts_used * width, max_width);
 }
 
 }  // namespace nibble::inline v0

@@ -9,6 +9,15 @@ namespace nibble::inline v0 {
 
 namespace {
 
+std::string_view activation_name(Activation activation) {
+  switch (activation) {
+    case Activation::silu: return "silu";
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::clamped_swish: return "clamped_swish";
+  }
+  return "";
+}
+
 std::string slot_text(const Slot& slot) {
   return "b" + std::to_string(slot.buffer) + "[" + std::to_string(slot.offset) + ":" +
          std::to_string(slot.offset + slot.width) + "]";
@@ -33,9 +42,15 @@ std::string describe(const Step& step, const Weights& weights) {
     case Op::norm:
       return "norm    " + out + "rms(" + a + ") * " + weight(step.w) + " group " +
              std::to_string(args.group) + " eps " + number_text(args.eps);
-    case Op::matmul:
-      return "matmul  " + out + weight(step.w) + " * " + a +
+    case Op::matmul: {
+      const bool experts = args.n_experts != 0;
+      if (experts) tail += " for experts of " + b + (args.weighted ? " by weight" : "");
+      return "matmul  " + out + weight(step.w) + (experts ? " and so on" : "") + " * " + a +
              (args.bias == no_weight ? "" : " + " + weight(args.bias)) + tail;
+    }
+    case Op::route:
+      return "route   " + out + "top " + std::to_string(args.n_used) + " of " + a + ", softmax over " +
+             (args.softmax_all ? "all" : "them");
     case Op::rope:
       return "rope    " + slot_text(step.out) + " heads " + std::to_string(args.n_heads) + " dim " +
              std::to_string(args.head_dim) + " table " + std::to_string(args.rope);
@@ -44,11 +59,11 @@ std::string describe(const Step& step, const Weights& weights) {
              std::to_string(args.n_heads) + "/" + std::to_string(args.n_kv_heads) + " dim " +
              std::to_string(args.head_dim) +
              (args.window == 0 ? "" : " window " + std::to_string(args.window)) + " scale " +
-             number_text(args.scale) + tail;
+             number_text(args.scale) + (step.w == no_weight ? "" : " sinks " + weight(step.w)) + tail;
     case Op::gate:
-      return "gate    " + out + (args.activation == Activation::silu ? "silu(" : "gelu_tanh(") + a + ") * " +
-             b;
+      return "gate    " + out + std::string(activation_name(args.activation)) + "(" + a + ") * " + b;
     case Op::add: return "add     " + out + a + " + " + b;
+    case Op::gather: return "gather  " + out + a + " in order " + std::to_string(args.order);
   }
   return {};
 }

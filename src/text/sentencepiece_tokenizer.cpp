@@ -25,8 +25,8 @@ class SentencePieceTokenizer {
     read_specials();
     parts_.bos = model_.bos;
     parts_.eos = model_.eos;
-    if (model_.bos)
-      parts_.before = {*model_.bos};  // what the models with such a file want, if they do not say
+    // What the models with such a file want, unless their configuration says otherwise.
+    if (model_.bos) parts_.before = {*model_.bos};
     return std::move(parts_);
   }
 

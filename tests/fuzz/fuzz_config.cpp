@@ -35,21 +35,46 @@ Checkpoint read(const std::uint8_t* data, std::size_t size, const Limits& limits
   return checkpoint;
 }
 
-// Every tensor of the table, all of them the same ones; false where that would take much memory.
+const std::vector<float> ones(1 << 18, 1.0f);  // the bytes of every tensor
+
+// A row's tensors in one layer, under their names; experts in one tensor, in one for each, or as MXFP4.
+std::vector<std::pair<std::string, Shape>> tensors_of(const TensorRow& row, const std::string& name,
+                                                      bool hf) {
+  if (!hf || row.experts == 0) return {{name, file_shape(row)}};
+  std::vector<std::pair<std::string, Shape>> tensors;
+  const std::size_t number = name.find("{E}");
+  const std::uint64_t both = (row.traits & (even_rows | odd_rows)) != 0 ? 2 : 1;
+  if (number == name.npos && row.rows == 0) return {{name, {row.experts, both * row.cols}}};
+  if (number == name.npos) {
+    return {{name + "_blocks", {row.experts, both * row.rows, row.cols / 32, 16}},
+            {name + "_scales", {row.experts, both * row.rows, row.cols / 32}}};
+  }
+  for (std::uint32_t e = 0; e < row.experts; ++e)
+    tensors.emplace_back(std::string(name).replace(number, 3, std::to_string(e)), Shape{row.rows, row.cols});
+  return tensors;
+}
+
+// Every tensor of the table; false where that would take much memory.
 bool add_tensors(Checkpoint& checkpoint, std::span<const TensorRow> table, const Config& config,
                  bool optional) {
-  static const std::vector<float> ones(1 << 18, 1.0f);
+  const bool hf = checkpoint.container == Container::safetensors;
   for (const TensorRow& row : table) {
-    const std::uint64_t rows = std::max<std::uint64_t>(row.rows, 1);
-    if (row.cols > ones.size() || rows > ones.size() / std::max<std::uint64_t>(row.cols, 1)) return false;
-    const std::string_view name = checkpoint.container == Container::gguf ? row.name : row.hf_name;
-    if (name.empty() || ((row.traits & optional_tensor) != 0 && !optional)) continue;
+    const std::uint64_t rows = 2 * std::max<std::uint64_t>(row.rows, 1) * std::max(row.experts, 1u);
+    if (row.experts > 64 || row.cols > ones.size() ||
+        rows > ones.size() / std::max<std::uint64_t>(row.cols, 1))
+      return false;
+    const std::string_view pattern = hf ? row.hf_name : row.name;
+    if (pattern.empty() || ((row.traits & optional_tensor) != 0 && !optional)) continue;
     for (std::uint32_t layer = 0; layer < config.n_layers; ++layer) {
-      Tensor tensor{.name = layer_name(name, layer), .dtype = Dtype::F32};
-      tensor.shape = row.rows == 0 ? Shape{row.cols} : Shape{row.rows, row.cols};
-      tensor.bytes = std::as_bytes(std::span(ones).first(rows * row.cols));
-      tensor.source = "input";
-      checkpoint.tensors[tensor.name] = tensor;
+      for (const auto& [name, shape] : tensors_of(row, layer_name(pattern, layer), hf)) {
+        const bool bytes = name.ends_with("_blocks") || name.ends_with("_scales");
+        checkpoint.tensors[name] = {
+            .name = name,
+            .dtype = Dtype::F32,
+            .shape = shape,
+            .bytes = std::as_bytes(std::span(ones)).first(shape.elements() * (bytes ? 1 : sizeof(float))),
+            .source = "input"};
+      }
     }
   }
   return true;
@@ -61,6 +86,7 @@ void demand_sound(const Config& c, const Limits& limits) {
   fuzz::demand(c.n_kv_heads >= 1 && c.n_heads % c.n_kv_heads == 0);
   fuzz::demand(c.rope.dim % 2 == 0 && c.rope.dim <= c.head_dim && c.rope.base > 0);
   fuzz::demand(c.norm_eps > 0 && c.embedding_scale > 0 && c.residual_scale > 0 && c.logit_scale > 0);
+  fuzz::demand(c.n_experts_used <= c.n_experts && (c.n_experts == 0 || c.expert_ffn_dim >= 1));
   fuzz::demand(c.global.empty() || c.global.size() == c.n_layers);
   fuzz::demand(c.no_rope.empty() || c.no_rope.size() == c.n_layers);
 }

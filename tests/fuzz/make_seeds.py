@@ -93,6 +93,16 @@ save("state", "another_engines", state(5, 5, 0, 1, help=2))
 save("state", "no_checksum", state(5, 5, 0, 1, help=1))
 
 
+def sums(name, calls, values):
+    name = name.encode()
+    return struct.pack("<I", len(name)) + name + struct.pack(f"<II{len(values)}f", calls, len(values), *values)
+
+
+save("importance", "entries", struct.pack("<I", 2) + sums("a", 2, [1, 0, 3]) + sums("b", 0, [4]) + struct.pack("<I", 7))
+save("importance", "tensors", gguf([], [tensor("a.in_sum2", [4, 2], 0, 0), tensor("a.counts", [1, 2], 0, 32)],
+                                   struct.pack("<10f", 1, 2, 3, 4, 5, 6, 7, 8, 2, 0)))
+
+
 # Hyperparameters: the config.json of every parity model, and GGUF metadata with every key that some family reads.
 u32 = lambda n: (4, struct.pack("<I", n))  # noqa: E731
 f32 = lambda x: (6, struct.pack("<f", x))  # noqa: E731
@@ -105,12 +115,15 @@ dense = {
 scaled = {"rope.scaling.type": (8, text("yarn")), "rope.scaling.factor": f32(4), "rope.scaling.yarn_beta_fast": f32(32),
           "rope.scaling.yarn_beta_slow": f32(1), "rope.scaling.yarn_attn_factor": f32(1.1),
           "rope.scaling.original_context_length": u32(16), "rope.scaling.attn_factor": f32(1.2)}
+experts = {"expert_count": u32(4), "expert_used_count": u32(2), "expert_feed_forward_length": u32(8),
+           "expert_weights_norm": (7, b"\0")}
 more = {
     "gemma2": {"attn_logit_softcapping": f32(50), "final_logit_softcapping": f32(30)},
     "gemma3": {"attention.sliding_window_pattern": (9, array(7, 2, b"\1\0")), "rope.freq_base_swa": f32(1e3)},
     "granite": {"logit_scale": f32(8), "residual_scale": f32(0.2), "embedding_scale": f32(12), "attention.scale": f32(0.1),
                 "rope.scaling.finetuned": (7, b"\1")},
     "llama": {}, "phi3": {"rope.scaling.type": (8, text("longrope"))}, "qwen2": {}, "qwen3": {}, "smollm3": {},
+    "qwen3moe": experts, "gpt-oss": experts,
 }
 for architecture, keys in more.items():
     pairs = dense | (scaled if architecture != "granite" else {}) | keys
@@ -118,3 +131,12 @@ for architecture, keys in more.items():
     save("config", f"{architecture}.gguf", gguf([entry("general.architecture", 8, text(architecture)), *entries], [], 0))
 for path in sorted((corpus.parent.parent / "parity" / "fixtures").glob("*/hf/config.json")):
     save("config", f"{path.parent.parent.name}.json", (json.dumps(json.loads(path.read_text())) + "\n").encode())
+
+
+# flags, group size / 32, then kind, rows, cols of qweight, scales, qzeros and g_idx; the rest is what they hold
+save("four_bit", "gptq", bytes([0, 1, 0, 8, 8, 0, 2, 8, 0, 2, 1]) + b"\x77")
+save("four_bit", "gptq_v2_zeros", bytes([8, 2, 0, 16, 8, 0, 2, 8, 0, 2, 1, 1, 35, 69]))
+save("four_bit", "gptq_act_order", bytes([16, 1, 0, 8, 8, 0, 2, 8, 0, 2, 1, 0, 64, 0])
+     + b"".join(struct.pack("<i", i % 2) for i in range(64)))
+save("four_bit", "awq", bytes([1, 4, 0, 128, 1, 0, 1, 8, 0, 1, 1, 9, 0x32]))
+save("four_bit", "whole_rows", bytes([5, 255, 0, 64, 1, 0, 1, 8, 0, 1, 1, 9]))

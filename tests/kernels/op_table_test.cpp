@@ -80,7 +80,9 @@ std::vector<std::byte> bank(const Format& format, std::size_t elements) {
   return bytes;
 }
 
-constexpr std::uint32_t most_rows = 100, most_cols = 1024;
+constexpr std::uint32_t most_rows = 100, most_cols = 1024, most_experts = 9;
+// Each expert's rows begin a block after those of the one before.
+constexpr std::size_t bank_elements = std::size_t{most_rows} * most_cols + most_experts * 256;
 
 // Both sides of every tile and group: of tokens, small batches and those around a tile of up to 64; of rows,
 // tiles of 8, 16 and 32; of columns, groups of 32, 64, 128 and 256. The lists' lengths have no common factor:
@@ -122,10 +124,77 @@ Case matmul_case(const Format& format, const std::vector<std::byte>& bytes, std:
 TEST_CASE("matmul of every format equals the reference on every tier") {
   for (const Format& format : formats()) {
     DYNAMIC_SECTION(format.name) {
-      const std::vector<std::byte> bytes = bank(format, std::size_t{most_rows} * most_cols);
+      const std::vector<std::byte> bytes = bank(format, bank_elements);
       Nmse pool;
       for (std::uint32_t i = 1; i <= n_shapes; ++i) {
         const Case c = matmul_case(format, bytes, i);
+        CAPTURE(i, c.tokens);
+        check_case(c, &format, &pool);
+      }
+      if (pool.size > 0) REQUIRE(pool.value() <= int8_tolerance);
+    }
+  }
+}
+
+TEST_CASE("route chooses as the reference does, the first of equals, and weighs alike") {
+  for (std::uint32_t i = 0; i < n_shapes; ++i) {
+    std::mt19937 random(i);
+    Case c;
+    c.tokens = draw(random, 40);
+    const std::uint32_t n_experts = draw(random, 130), n_used = draw(random, std::min(n_experts, 12u));
+    // Few different scores, so that most are tied.
+    std::vector<float> scores(std::size_t{c.tokens} * n_experts);
+    for (float& score : scores) score = 0.7f * static_cast<float>(random() % (i % 7 + 2));
+    const Slot routed = c.toy.route(c.toy.inputs(n_experts, scores), n_experts, n_used, i % 2 == 0);
+    // The numbers and 1, or the weights alone, which the numbers would outshine.
+    const bool numbers = i % 4 < 2;
+    const Slot half = routed.part(numbers ? 0 : n_used, n_used);
+    const Slot more = c.toy.inputs(n_used, std::vector<float>(std::size_t{c.tokens} * n_used, numbers));
+    c.toy.finish({.op = Op::add, .out = {}, .a = half, .b = more, .w = no_weight, .args = {}}, n_used);
+    check_case(c, nullptr);
+  }
+}
+
+namespace {
+
+// An expert's matmul of an input that experts share, or of one for each, weighted or not, with biases or not.
+Case expert_case(const Format& format, const std::vector<std::byte>& bytes, std::uint32_t i) {
+  std::mt19937 random(i);
+  const std::uint32_t cols = matmul_cols(format, i), rows = row_edges[i % std::size(row_edges)];
+  const std::uint32_t n_experts = draw(random, most_experts), n_used = draw(random, std::min(n_experts, 4u));
+  const bool own = random() % 2 == 0;
+  Case c;
+  c.tokens = token_edges[i % std::size(token_edges)];
+  const std::uint32_t width = own ? n_used * cols : cols;
+  const Slot in = c.toy.inputs(width, random_floats(std::size_t{c.tokens} * width, random()));
+  const Slot scores = c.toy.inputs(n_experts, random_floats(std::size_t{c.tokens} * n_experts, random()));
+  const Slot routed = c.toy.route(scores, n_experts, n_used, false);
+  Args args{.n_experts = n_experts, .n_used = n_used, .weighted = random() % 2 == 0};
+  const std::size_t used = std::size_t{rows} * cols / format.block_size * format.block_bytes;
+  WeightId first = no_weight;
+  for (std::uint32_t e = 0; e < n_experts; ++e) {
+    const auto from = bytes.begin() + static_cast<std::ptrdiff_t>(e * format.block_bytes);
+    first = std::min(first, c.toy.weight("matrix" + std::to_string(e), format, rows, cols,
+                                         std::vector(from, from + static_cast<std::ptrdiff_t>(used))));
+  }
+  const bool biased = random() % 2 == 0;
+  for (std::uint32_t e = 0; biased && e < n_experts; ++e) {
+    args.bias = std::min(args.bias, c.toy.weight("bias" + std::to_string(e), *find_format(Dtype::F32), 0,
+                                                 rows, random_floats(rows, random())));
+  }
+  c.toy.finish({.op = Op::matmul, .out = {}, .a = in, .b = routed, .w = first, .args = args}, n_used * rows);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("matmul of experts in every format equals the reference on every tier") {
+  for (const Format& format : formats()) {
+    DYNAMIC_SECTION(format.name) {
+      const std::vector<std::byte> bytes = bank(format, bank_elements);
+      Nmse pool;
+      for (std::uint32_t i = 1; i <= n_shapes / 4; ++i) {
+        const Case c = expert_case(format, bytes, i);
         CAPTURE(i, c.tokens);
         check_case(c, &format, &pool);
       }
@@ -188,11 +257,13 @@ TEST_CASE("gate and add equal the reference on every tier") {
     const float size = i % 2 == 0 ? 1.0f : 20.0f;
     const Slot in = c.toy.inputs(2 * width, random_floats(std::size_t{c.tokens} * 2 * width, random(), size));
     const Op op = i % 3 == 0 ? Op::add : Op::gate;
-    const Activation activation = i % 3 == 1 ? Activation::silu : Activation::gelu_tanh;
+    const Activation activation = i % 3 == 1   ? Activation::silu
+                                  : i % 6 == 2 ? Activation::gelu_tanh
+                                               : Activation::clamped_swish;
     c.toy.finish({.op = op,
                   .out = {},
                   .a = in.part(0, width),
-                  .b = in.part(width, width),
+                  .b = op == Op::add && i % 2 == 0 ? in : in.part(width, width),  // both parts of it, or one
                   .w = no_weight,
                   .args = {.activation = activation}},
                  width);
@@ -240,11 +311,16 @@ Case attend_case(std::uint32_t seed, KvType type, std::uint32_t tokens) {
   c.toy.plan.kv = {{.n_kv_heads = heads, .head_dim = head_dim, .window = window}};
   c.options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(c.toy.plan.kv, tokens, tokens));
   const Slot in = c.toy.inputs(q + kv, random_floats(std::size_t{tokens} * (q + kv), random(), 2.0f));
+  WeightId sinks = no_weight;
+  if (random() % 2 == 0) {
+    sinks = c.toy.weight("sinks", *find_format(Dtype::F32), 0, heads * group,
+                         random_floats(heads * group, random(), 5.0f));
+  }
   c.toy.finish({.op = Op::attend,
                 .out = {},
                 .a = in.part(0, q),
                 .b = in.part(q, kv),
-                .w = no_weight,
+                .w = sinks,
                 .args = {.scale = scale,
                          .softcap = random() % 3 == 0 ? 5.0f : 0.0f,
                          .layer = 0,
@@ -302,9 +378,11 @@ TEST_CASE("every tier gives the same bits for any number of threads", "[threads]
   std::uint32_t i = 0;
   for (const cpu::Tier& tier : cpu::tiers()) {
     if (!cpu::runs_here(tier)) continue;
-    for (const char* name : {"F32", "F16", "Q4_0", "Q4_K", "Q6_K", "Q8_0"}) {
-      const Format& format = *find_format(name);
-      const Case c = matmul_case(format, bank(format, std::size_t{most_rows} * most_cols), i += 11);
+    for (const char* name : {"F32", "F16", "Q4_0", "Q4_K", "Q6_K", "Q8_0", "experts F32", "experts Q4_K"}) {
+      const std::string_view text = name;
+      const bool experts = text.starts_with("experts ");
+      const Format& format = *find_format(text.substr(experts ? 8 : 0));
+      const Case c = (experts ? expert_case : matmul_case)(format, bank(format, bank_elements), i += 11);
       std::vector<float> first;
       for (std::uint32_t threads = 1; threads <= 8; ++threads) {
         BackendOptions options = c.options;

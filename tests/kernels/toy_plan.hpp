@@ -55,9 +55,22 @@ class ToyPlan {
 
   // Token t looks up row t of `inputs` (rows, width).
   Slot inputs(std::uint32_t width, const std::vector<float>& values) {
-    const WeightId table = weight("inputs", *find_format(Dtype::F32), values.size() / width, width, values);
+    const WeightId table = weight("inputs" + std::to_string(rows_.size()), *find_format(Dtype::F32),
+                                  values.size() / width, width, values);
     const Slot out{buffer(width), 0, width};
     plan.steps.push_back({.op = Op::embed, .out = out, .a = {}, .b = {}, .w = table, .args = {}});
+    return out;
+  }
+
+  // Chooses experts by `scores`, for a matmul of theirs to read.
+  Slot route(Slot scores, std::uint32_t n_experts, std::uint32_t n_used, bool softmax_all) {
+    const Slot out{buffer(2 * n_used), 0, 2 * n_used};
+    plan.steps.push_back({.op = Op::route,
+                          .out = out,
+                          .a = scores,
+                          .b = {},
+                          .w = no_weight,
+                          .args = {.n_experts = n_experts, .n_used = n_used, .softmax_all = softmax_all}});
     return out;
   }
 

@@ -1,10 +1,12 @@
-// A small llama through the CPU tiers: close to the reference in double, and each token's logits the same
-// bits whatever shares its batch, however its prompt is cut, and wherever its pages lie.
+// A small llama, and one with experts, through the CPU tiers: close to the reference in double, and each
+// token's logits the same bits whatever shares its batch, however its prompt is cut, and wherever its pages
+// lie.
 #include <list>
 
 #include "kernels/backends.hpp"
 #include "kernels/cpu/backend.hpp"
 #include "nibble/arch/llama.hpp"
+#include "nibble/arch/mixtral.hpp"
 #include "support/catch.hpp"
 #include "tests/kernels/toy_plan.hpp"
 
@@ -21,7 +23,9 @@ Config small_config(std::uint32_t window) {
   c.n_heads = 6;
   c.n_kv_heads = 2;
   c.head_dim = 32;
-  c.ffn_dim = 96;
+  c.ffn_dim = c.expert_ffn_dim = 96;
+  c.n_experts = 5;
+  c.n_experts_used = 2;
   c.vocab_size = vocab;
   c.window = window;
   c.norm_eps = 1e-5;
@@ -30,28 +34,30 @@ Config small_config(std::uint32_t window) {
 }
 
 struct SmallModel {
-  explicit SmallModel(const Format& format, std::uint32_t window = 0) {
+  explicit SmallModel(const Format& format, std::uint32_t window = 0,
+                      const Architecture& architecture = llama::architecture) {
     const Config config = small_config(window);
+    const std::vector<TensorRow> table = architecture.tensors(config);
     std::uint32_t seed = 1;
-    for (const TensorRow& row : llama::tensors(config)) {
+    for (const TensorRow& row : table) {
       if (row.name == "rope_freqs.weight" || row.name == "output.weight") continue;
       for (std::uint32_t layer = 0; layer < (row.name.find("{L}") == row.name.npos ? 1 : config.n_layers);
            ++layer) {
         const Format& kind = row.rows == 0 ? *find_format(Dtype::F32) : format;
-        const std::size_t n = std::max<std::uint64_t>(1, row.rows) * row.cols;
+        const std::size_t n = file_shape(row).elements();
         const std::vector<float> values = random_floats(n, seed++, row.rows == 0 ? 1.0f : 0.15f);
         std::vector<std::byte> bytes(n / kind.block_size * kind.block_bytes);
         kind.encode(values.data(), bytes.data(), n, nullptr);
         Tensor tensor;
         tensor.name = layer_name(row.name, layer);
         tensor.dtype = kind.dtype;
-        tensor.shape = row.rows == 0 ? Shape{row.cols} : Shape{row.rows, row.cols};
+        tensor.shape = file_shape(row);
         tensor.bytes = storage.emplace_back(std::move(bytes));
         checkpoint.tensors.emplace(tensor.name, tensor);
       }
     }
-    weights = Weights::resolve(checkpoint, llama::tensors(config), config);
-    plan = llama::plan(config, weights);
+    weights = Weights::resolve(checkpoint, table, config);
+    plan = architecture.plan(config, weights);
     std::mt19937 random(9);
     for (std::uint32_t i = 0; i < n_tokens; ++i)
       tokens.push_back(static_cast<std::int32_t>(random() % vocab));
@@ -132,9 +138,10 @@ std::vector<float> rows(const std::vector<float>& logits, std::uint32_t begin, s
 
 }  // namespace
 
-TEST_CASE("a small llama equals the reference in double") {
+TEST_CASE("a small model equals the reference in double") {
   const std::uint32_t window = GENERATE(0u, 70u);
-  const SmallModel model(*find_format(Dtype::F32), window);
+  const Architecture* architecture = GENERATE(&llama::architecture, &mixtral::architecture);
+  const SmallModel model(*find_format(Dtype::F32), window, *architecture);
   BackendOptions options{.threads = 2,
                          .float64 = true,
                          .max_tokens = 256,
@@ -152,13 +159,21 @@ TEST_CASE("a small llama equals the reference in double") {
 
 TEST_CASE("logits are the same bits for any chunking, thread count and company", "[threads]") {
 #ifdef NIBBLE_EMULATED  // a hundred times slower
-  const std::uint32_t window = 70;
   const char* format = "Q4_0";
+  const std::uint32_t window = 70;
+  const Architecture* architecture = GENERATE(&llama::architecture, &mixtral::architecture);
 #else
-  const std::uint32_t window = GENERATE(0u, 70u);
-  const char* format = GENERATE("F16", "Q4_0", "Q8_0");
+  const auto [format, window, architecture] = GENERATE(
+      table<const char*, std::uint32_t, const Architecture*>({{"F16", 0, &llama::architecture},
+                                                              {"F16", 70, &llama::architecture},
+                                                              {"Q4_0", 0, &llama::architecture},
+                                                              {"Q4_0", 70, &llama::architecture},
+                                                              {"Q8_0", 0, &llama::architecture},
+                                                              {"Q8_0", 70, &llama::architecture},
+                                                              {"F16", 0, &mixtral::architecture},
+                                                              {"Q4_0", 70, &mixtral::architecture}}));
 #endif
-  const SmallModel model(*find_format(format), window);
+  const SmallModel model(*find_format(format), window, *architecture);
   for (const cpu::Tier& tier : cpu::tiers()) {
     if (!cpu::runs_here(tier)) continue;
     BackendOptions options{.threads = 1, .max_tokens = 256, .max_outputs = 256, .kv_pages = 80};
@@ -199,6 +214,15 @@ TEST_CASE("logits are the same bits for any chunking, thread count and company",
       REQUIRE(same_bits(runner.step({{&fork, 30}}), rows(expected, 110, 30)));
     }
   }
+}
+
+TEST_CASE("threads meet six times in a layer with experts") {
+  const SmallModel model(*find_format(Dtype::F32), 0, mixtral::architecture);
+  const cpu::Kernels kernels(*cpu::tiers().back().table);
+  const cpu::Layout layout = cpu::lay_out(model.plan, model.weights, kernels, {}, 1);
+  std::size_t meetings = 0;
+  for (const cpu::Phase& phase : layout.phases) meetings += phase.last > phase.shared;
+  CHECK(meetings == 6 * 2 + 1);  // q k v, attend, output; router, gate and up, down
 }
 
 TEST_CASE("a batch that wants no logits fills the cache all the same") {

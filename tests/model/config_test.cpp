@@ -106,7 +106,9 @@ std::vector<double> numbers(std::size_t n, double first) {
 TEST_CASE("config: every architecture of the list reads both of its names") {
   for (const Architecture* a : architectures()) {
     CAPTURE(a->name);
-    CHECK(&find_architecture(gguf_of(std::string(a->name)).checkpoint) == a);
+    TinyCheckpoint gguf = gguf_of(std::string(a->name));
+    if (a->mixture) gguf.set(std::string(a->name) + ".expert_count", std::int64_t{4});
+    CHECK(&find_architecture(gguf.checkpoint) == a);
     for (std::string_view name : a->hf_names)
       CHECK(&find_architecture(hf_of(std::string(name)).checkpoint) == a);
   }
@@ -325,10 +327,18 @@ TEST_CASE("malformed 34: multipliers and soft-caps out of range, and what a plan
   CHECK(thrown([&] { read(tiny); }).code() == ErrorCode::unsupported);
 }
 
-TEST_CASE("malformed 35: experts where a dense model is run") {
-  const Error e = refused("llama.expert_count", std::int64_t{8});
-  CHECK(e.code() == ErrorCode::unsupported);
-  CHECK(e.field() == "llama.expert_count");
+TEST_CASE("malformed 35: more experts used than there are, none, or too many") {
+  for (const auto& [count, used, field] : {std::tuple{4, 5, "llama.expert_used_count"},
+                                           {4, 0, "llama.expert_used_count"},
+                                           {65'537, 2, "llama.expert_count"},
+                                           {-1, 1, "llama.expert_count"}}) {
+    TinyCheckpoint tiny;
+    tiny.set("llama.expert_count", std::int64_t{count});
+    tiny.set("llama.expert_used_count", std::int64_t{used});
+    const Error e = thrown([&] { read(tiny); });
+    CHECK(e.code() == ErrorCode::out_of_range);
+    CHECK(e.field() == field);
+  }
 }
 
 TEST_CASE("config: widths whose product passes 32 bits are refused") {

@@ -55,6 +55,86 @@ TEST_CASE("weights: rows of q and k from a Hugging Face file come out as GGUF or
   }
 }
 
+namespace {
+
+// Two of three experts for each token; their matrices in one tensor, or in one for each.
+TinyCheckpoint mixture(Container container, bool stacked) {
+  TinyCheckpoint tiny(container);
+  const bool gguf = container == Container::gguf;
+  if (!gguf) tiny.set("architectures", std::vector<std::string>{"MixtralForCausalLM"});
+  tiny.set(gguf ? "llama.expert_count" : "num_local_experts", std::int64_t{3});
+  tiny.set(gguf ? "llama.expert_used_count" : "num_experts_per_tok", std::int64_t{2});
+  for (const std::string layer : {"0", "1"}) {
+    const std::string blk = gguf ? "blk." + layer + ".ffn_" : "model.layers." + layer + ".block_sparse_moe.";
+    tiny.tensor(blk + (gguf ? "gate_inp.weight" : "gate.weight"), {3, 8});
+    const char* names[3][2] = {{"gate", "w1"}, {"up", "w3"}, {"down", "w2"}};
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::uint64_t rows = i == 2 ? 8 : 12, cols = i == 2 ? 12 : 8;
+      if (stacked) tiny.tensor(blk + names[i][0] + "_exps.weight", {3, rows, cols});
+      for (std::size_t e = 0; e < 3 && !stacked; ++e) {
+        const std::string number = std::to_string(e);
+        tiny.tensor(gguf ? blk + names[i][0] + "." + number + ".weight"
+                         : blk + "experts." + number + "." + names[i][1] + ".weight",
+                    {rows, cols}, 1 + 96 * float(e));
+      }
+    }
+  }
+  return tiny;
+}
+
+}  // namespace
+
+TEST_CASE("weights: experts are the same from one tensor, from one for each, and from Hugging Face files") {
+  const Built built[] = {build(mixture(Container::gguf, true)), build(mixture(Container::gguf, false)),
+                         build(mixture(Container::safetensors, false))};
+  for (const Built& b : built) {
+    CHECK(b.config.n_experts == 3);
+    CHECK(b.config.n_experts_used == 2);
+    CHECK(b.config.expert_ffn_dim == 12);
+    for (const char* name : {"blk.1.ffn_gate_exps.weight", "blk.1.ffn_up_exps.weight"}) {
+      const WeightId first = b.weights.get(name);
+      for (std::uint32_t e = 0; e < 3; ++e) {
+        const Tensor& tensor = b.weights[first + e].tensor;
+        CHECK(tensor.shape == Shape{12, 8});
+        float value;
+        std::memcpy(&value, tensor.bytes.data() + 5 * sizeof value, sizeof value);
+        CHECK(value == 1 + 96 * float(e) + 5);
+      }
+    }
+    CHECK(b.weights[b.weights.get("blk.0.ffn_down_exps.weight") + 2].tensor.name ==
+          "blk.0.ffn_down.2.weight");
+    CHECK(b.plan.steps.size() == built[0].plan.steps.size());
+  }
+}
+
+TEST_CASE("weights: experts that are missing, of another number, shape or type are refused by name") {
+  const auto refused = [](bool stacked, const auto& change) {
+    TinyCheckpoint tiny = mixture(Container::gguf, stacked);
+    change(tiny);
+    return thrown([&] { build(std::move(tiny)); });
+  };
+  const Error gone = refused(true, [](auto& t) { t.checkpoint.tensors.erase("blk.1.ffn_up_exps.weight"); });
+  CHECK(gone.code() == ErrorCode::missing);
+  CHECK(gone.field() == "blk.1.ffn_up_exps.weight");
+  const Error third = refused(false, [](auto& t) { t.checkpoint.tensors.erase("blk.1.ffn_up.2.weight"); });
+  CHECK(third.code() == ErrorCode::missing);
+  CHECK(third.field() == "blk.1.ffn_up.2.weight");
+  const Error fewer = refused(true, [](auto& t) { t.tensor("blk.0.ffn_gate_exps.weight", {2, 12, 8}); });
+  CHECK(fewer.code() == ErrorCode::shape_mismatch);
+  CHECK(fewer.allowed() == "[3, 12, 8]");
+  const Error narrow = refused(true, [](auto& t) { t.tensor("blk.0.ffn_gate_exps.weight", {3, 12, 7}); });
+  CHECK(narrow.code() == ErrorCode::shape_mismatch);
+  const Error flat = refused(true, [](auto& t) { t.tensor("blk.0.ffn_gate_exps.weight", {3}); });
+  CHECK(flat.code() == ErrorCode::shape_mismatch);
+  const Error mixed = refused(false, [](auto& t) {
+    Tensor& tensor = t.checkpoint.tensors["blk.0.ffn_down.1.weight"];
+    tensor.dtype = Dtype::F16;
+    tensor.bytes = tensor.bytes.first(tensor.bytes.size() / 2);
+  });
+  CHECK(mixed.code() == ErrorCode::unsupported);
+  CHECK(mixed.field() == "blk.0.ffn_down.1.weight");
+}
+
 TEST_CASE("malformed 36: a required tensor is missing") {
   TinyCheckpoint tiny;
   tiny.checkpoint.tensors.erase("blk.1.ffn_up.weight");

@@ -66,7 +66,7 @@ class Check:
                 self.same(name, path, wanted, *options)
 
     def sentencepiece(self, name, model):
-        """tokenizer.model, and the same as GGUF; SentencePiece itself never reads special tokens in a text."""
+        """A tokenizer.model's bytes; SentencePiece itself never reads special tokens in a text."""
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         path = self.folder / f"{name}.model"
         path.write_bytes(model)
@@ -110,9 +110,9 @@ def families():
     for prefix in ("prepend", "first", "none"):
         added = [AddedToken("\n" * n, special=False, normalized=False) for n in (2, 3)] if prefix == "none" else []
         spm = sentencepiece_like(3000, prefix, added=added, corpus=CORPUS, extra_characters="\n\t")
-        in_gguf = prefix == "none"  # the GGUF form puts a space behind an added token, too
+        in_gguf = prefix != "first"  # the GGUF form puts a space behind every added token
         yield f"spm-{prefix}", Bundle(
-            spm, "llama", "default", "<s>", "</s>", space_prefix=prefix != "none", in_gguf=prefix != "first"
+            spm, "llama", "default", "<s>", "</s>", space_prefix=prefix != "none", in_gguf=in_gguf
         )
 
 

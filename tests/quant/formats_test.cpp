@@ -10,9 +10,9 @@ using namespace quant_test;
 
 TEST_CASE("the table holds every format of the specification it claims, in order") {
   const std::pair<const char*, std::uint32_t> expected[] = {
-      {"F32", 0},     {"F16", 1},     {"Q4_0", 2},  {"Q4_1", 3},  {"Q5_0", 6},  {"Q5_1", 7},
-      {"Q8_0", 8},    {"Q2_K", 10},   {"Q3_K", 11}, {"Q4_K", 12}, {"Q5_K", 13}, {"Q6_K", 14},
-      {"IQ4_NL", 20}, {"IQ4_XS", 23}, {"BF16", 30}, {"MXFP4", 39}};
+      {"F32", 0},     {"F16", 1},     {"Q4_0", 2},  {"Q4_1", 3},   {"Q5_0", 6},   {"Q5_1", 7},
+      {"Q8_0", 8},    {"Q2_K", 10},   {"Q3_K", 11}, {"Q4_K", 12},  {"Q5_K", 13},  {"Q6_K", 14},
+      {"IQ4_NL", 20}, {"IQ4_XS", 23}, {"BF16", 30}, {"MXFP4", 39}, {"Z4_32", 62}, {"Z4_128", 63}};
   REQUIRE(formats().size() == std::size(expected));
   for (std::size_t i = 0; i < std::size(expected); ++i) {
     CHECK(formats()[i].name == expected[i].first);

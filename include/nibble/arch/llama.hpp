@@ -13,10 +13,6 @@ inline Config config(const ConfigReader& read) {
   Config c = read.common();
   c.window = read.count({"attention.sliding_window", "sliding_window"}, 0);
   read.demand_text({"", "hidden_act"}, "silu");
-  if (const std::uint32_t experts = read.count({"expert_count", ""}, 0); experts != 0) {
-    throw read.error(ErrorCode::unsupported, {"expert_count", ""}, std::to_string(experts),
-                     "0 (a dense model)");
-  }
   return c;
 }
 

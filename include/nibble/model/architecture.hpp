@@ -21,6 +21,7 @@ struct Architecture {
   std::vector<TensorRow> (*tensors)(const Config& config);
   Plan (*plan)(const Config& config, const Weights& weights);
   std::string_view models = {};  // released models of this kind, as README's table has them
+  bool mixture = false;  // GGUF: for files with experts; else for those without, which may share the name
 };
 
 // The architecture in this numbered place, or nothing: each arch header specialises it for a free number.

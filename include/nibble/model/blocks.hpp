@@ -57,11 +57,12 @@ class PlanBuilder {
 
   // out = (name.weight * x + name.bias, where there is one) * scale, into columns of a buffer.
   Slot linear_into(Slot out, Slot x, std::string_view name, float scale = 1.0f) {
+    const WeightId id = weight(name);
     return push({.op = Op::matmul,
                  .out = out,
-                 .a = x,
+                 .a = in_order(x, id),
                  .b = {},
-                 .w = weight(name),
+                 .w = id,
                  .args = {.bias = weights_.find(std::string(name) + ".bias"), .scale = scale}});
   }
 
@@ -70,7 +71,7 @@ class PlanBuilder {
     return linear_into(buffer(rows, plan_.buffers[x.buffer].rows), x, name, scale);
   }
 
-  // x + y, in x's place: the residual stream.
+  // x + y, in x's place: the residual stream. y may hold several of x's width, as experts leave them.
   Slot add(Slot x, Slot y) {
     return push({.op = Op::add, .out = x, .a = x, .b = y, .w = no_weight, .args = {}});
   }
@@ -105,7 +106,12 @@ class PlanBuilder {
               .window = options.window};
     plan_.kv.push_back({.n_kv_heads = config_.n_kv_heads, .head_dim = hd, .window = options.window});
     const Slot out = buffer(n_q);
-    push({.op = Op::attend, .out = out, .a = q, .b = qkv.part(n_q, 2 * n_kv), .w = no_weight, .args = args});
+    push({.op = Op::attend,
+          .out = out,
+          .a = q,
+          .b = qkv.part(n_q, 2 * n_kv),
+          .w = weights_.find(layer("attn_sinks.weight")),
+          .args = args});
     return linear(out, layer("attn_output"), residual_scale_);
   }
 
@@ -126,6 +132,30 @@ class PlanBuilder {
           .w = no_weight,
           .args = {.activation = activation}});
     return linear(gate, layer("ffn_down"), residual_scale_);
+  }
+
+  // For each of the token's experts weight * down( activation(gate x) * up x ): (tokens, n_experts_used,
+  // embed_dim), yet to be added.
+  Slot expert_mlp(Slot x, const Layer& layer, Activation activation) {
+    const std::uint32_t used = config_.n_experts_used, n = used * config_.expert_ffn_dim;
+    const Slot scores = linear(x, layer("ffn_gate_inp"));
+    const Slot chosen = push(
+        {.op = Op::route,
+         .out = buffer(2 * used),
+         .a = scores,
+         .b = {},
+         .w = no_weight,
+         .args = {.n_experts = config_.n_experts, .n_used = used, .softmax_all = !config_.normed_experts}});
+    const Slot both = buffer(2 * n);
+    const Slot gate = experts_into(both.part(0, n), x, chosen, layer("ffn_gate_exps"), false);
+    const Slot up = experts_into(both.part(n, n), x, chosen, layer("ffn_up_exps"), false);
+    push({.op = Op::gate,
+          .out = gate,
+          .a = gate,
+          .b = up,
+          .w = no_weight,
+          .args = {.activation = activation}});
+    return experts_into(buffer(used * config_.embed_dim), gate, chosen, layer("ffn_down_exps"), true);
   }
 
   // The last norm, on the rows that want logits only, and the output matrix: `tied` where the file has no own
@@ -149,6 +179,31 @@ class PlanBuilder {
                  .b = {},
                  .w = weight(name),
                  .args = {.eps = static_cast<float>(config_.norm_eps), .group = group}});
+  }
+
+  // x as the matrix's columns lie; matrices beside each other that agree share it.
+  Slot in_order(Slot x, WeightId matrix) {
+    const std::vector<std::uint32_t>& order = weights_[matrix].order;
+    if (order.empty()) return x;
+    const auto last = std::find_if(plan_.steps.rbegin(), plan_.steps.rend(),
+                                   [](const Step& step) { return step.op != Op::matmul; });
+    if (last->op == Op::gather && last->a == x && plan_.orders[last->args.order] == order) return last->out;
+    plan_.orders.push_back(order);
+    const auto number = static_cast<std::uint32_t>(plan_.orders.size() - 1);
+    const Slot out = buffer(x.width, plan_.buffers[x.buffer].rows);
+    return push({.op = Op::gather, .out = out, .a = x, .b = {}, .w = no_weight, .args = {.order = number}});
+  }
+
+  Slot experts_into(Slot out, Slot x, Slot chosen, std::string_view name, bool weighted) {
+    return push({.op = Op::matmul,
+                 .out = out,
+                 .a = x,
+                 .b = chosen,
+                 .w = weight(name),
+                 .args = {.bias = weights_.find(std::string(name) + ".bias"),
+                          .n_experts = config_.n_experts,
+                          .n_used = config_.n_experts_used,
+                          .weighted = weighted}});
   }
 
   void rope(Slot x, std::uint32_t n_heads, std::uint32_t table) {

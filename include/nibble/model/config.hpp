@@ -29,8 +29,8 @@ struct RopeConfig {
   double slow_turns = 1.0;             // yarn: dims that turn less often are divided by the factor
   bool whole_dims = true;              // yarn: the bounds between those are rounded to whole dims
   double magnitude = 1.0;              // yarn, longrope: multiplies cos and sin
-  std::vector<double> short_divisors = {},
-                      long_divisors = {};  // longrope of config.json (dim / 2); GGUF has tensors
+  std::vector<double> short_divisors = {};  // longrope of config.json (dim / 2); GGUF has tensors
+  std::vector<double> long_divisors = {};
   // Positions that will be run. Dynamic and longrope depend on it, not on how far a sequence has come: a
   // token's angles never change.
   std::uint32_t context = 0;
@@ -47,6 +47,10 @@ struct Config {
   std::uint32_t n_kv_heads = 0;  // divides n_heads
   std::uint32_t head_dim = 0;
   std::uint32_t ffn_dim = 0;
+  std::uint32_t n_experts = 0;       // of each layer; 0: none
+  std::uint32_t n_experts_used = 0;  // by each token
+  std::uint32_t expert_ffn_dim = 0;  // of one expert
+  bool normed_experts = true;        // weights of a token's experts add up to 1
   std::uint32_t vocab_size = 0;      // rows of the output matrix; may exceed the tokenizer's count
   std::uint32_t context_length = 0;  // positions the model was trained for
   std::uint32_t window = 0;          // keys a query sees, itself included; 0: all
@@ -96,6 +100,11 @@ class NIBBLE_API ConfigReader {
   // Which layers see all keys: by `layer_types`, or by a pattern in the file, or else `absent`. Errors: also
   // unsupported (an unknown kind of layer).
   std::vector<bool> global_layers(std::uint32_t n_layers, std::vector<bool> absent) const;
+
+  // What mixtures of experts have beside: `count` names how many experts there are. An expert is as wide as
+  // the MLP where the file says nothing else. Errors: also out_of_range (more used than there are, or too
+  // wide).
+  void experts(Config& config, Key count) const;
 
   bool is_gguf() const noexcept { return checkpoint_.container == Container::gguf; }
   bool has(Key key) const;

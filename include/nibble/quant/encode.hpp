@@ -135,7 +135,8 @@ template <class Coded>
 void encode_lines(const float* x, const float* w, BlockParts& parts) noexcept {
   constexpr unsigned n = Coded::codes.group, groups = Coded::block_size / n;
   constexpr WholeLevels factors = factor_levels<Coded>(), mins{0, (1 << Coded::codes.min_bits) - 1};
-  float scale[groups], weight[groups], min[groups], min_weight[groups];
+  constexpr unsigned lanes = std::max(groups, fit_lanes);  // the fit takes no fewer; what is left is zero
+  float scale[lanes] = {}, weight[lanes] = {}, min[lanes] = {}, min_weight[lanes] = {};
   for (unsigned g = 0; g < groups; ++g) {
     const LineSums sums = fit_line<n>(x + g * n, w + g * n, code_levels<Coded>().high, true);
     const Line line = sums.best_line(true);
@@ -144,8 +145,8 @@ void encode_lines(const float* x, const float* w, BlockParts& parts) noexcept {
     min[g] = -line.offset;
     min_weight[g] = sums.w;
   }
-  float d = f16_to_f32(finite_half(fit_scale<groups>(scale, weight, factors).best_scale()));
-  float m = f16_to_f32(finite_half(fit_scale<groups>(min, min_weight, mins).best_scale()));
+  float d = f16_to_f32(finite_half(fit_scale<lanes>(scale, weight, factors).best_scale()));
+  float m = f16_to_f32(finite_half(fit_scale<lanes>(min, min_weight, mins).best_scale()));
   GroupLine lines[groups];
   double ff = 0, fm = 0, mm = 0, xf = 0, xm = 0;  // of all elements: factor * code, min, and x by each other
   for (unsigned g = 0; g < groups; ++g) {

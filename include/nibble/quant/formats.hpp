@@ -23,6 +23,7 @@
 #include "nibble/quant/q5_k.hpp"
 #include "nibble/quant/q6_k.hpp"
 #include "nibble/quant/q8_0.hpp"
+#include "nibble/quant/z4.hpp"
 
 namespace nibble::inline v0 {
 

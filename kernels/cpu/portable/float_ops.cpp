@@ -43,11 +43,23 @@ float gelu_tanh(float x) {
   return 0.5f * x * (1.0f + std::tanh(slope * (x + 0.044715f * x * x * x)));
 }
 
+// NaN passes both bounds.
+float clamped_swish(float x, float up) {
+  const float a = x > 7.0f ? 7.0f : x, b = up > 7.0f ? 7.0f : up < -7.0f ? -7.0f : up;
+  return a / (1.0f + std::exp(-1.702f * a)) * (b + 1.0f);
+}
+
 void gate(const float* gate_in, const float* up, float* out, std::size_t n, Activation activation) {
-  if (activation == Activation::silu) {
-    for (std::size_t i = 0; i < n; ++i) out[i] = silu(gate_in[i]) * up[i];
-  } else {
-    for (std::size_t i = 0; i < n; ++i) out[i] = gelu_tanh(gate_in[i]) * up[i];
+  switch (activation) {
+    case Activation::silu:
+      for (std::size_t i = 0; i < n; ++i) out[i] = silu(gate_in[i]) * up[i];
+      return;
+    case Activation::gelu_tanh:
+      for (std::size_t i = 0; i < n; ++i) out[i] = gelu_tanh(gate_in[i]) * up[i];
+      return;
+    case Activation::clamped_swish:
+      for (std::size_t i = 0; i < n; ++i) out[i] = clamped_swish(gate_in[i], up[i]);
+      return;
   }
 }
 

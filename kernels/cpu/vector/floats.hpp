@@ -71,10 +71,16 @@ void gate(const float* gate_in, const float* up, float* out, std::size_t n, Acti
     const V y = multiply_add<Arch>(x * x * x, V(0.044715f), x);
     return x * u / (V(1.0f) + exponential<Arch>(V(slope) * y));
   };
-  if (activation == Activation::silu)
-    for_lanes<Arch>(n, out, silu, gate_in, up);
-  else
-    for_lanes<Arch>(n, out, gelu_tanh, gate_in, up);
+  // The bounds come first: minimum and maximum of these tiers give their second argument where one is NaN.
+  const auto clamped_swish = [](const V& x, const V& u) {
+    const V a = xsimd::min(V(7.0f), x), b = xsimd::max(V(-7.0f), xsimd::min(V(7.0f), u));
+    return a * (b + V(1.0f)) / (V(1.0f) + exponential<Arch>(V(-1.702f) * a));
+  };
+  switch (activation) {
+    case Activation::silu: return for_lanes<Arch>(n, out, silu, gate_in, up);
+    case Activation::gelu_tanh: return for_lanes<Arch>(n, out, gelu_tanh, gate_in, up);
+    case Activation::clamped_swish: return for_lanes<Arch>(n, out, clamped_swish, gate_in, up);
+  }
 }
 
 template <class Arch>
