@@ -17,6 +17,7 @@ for i, (template, output) in enumerate(case for case in fixture["cases"] if case
 
 ROLES = """{% for m in messages %}{{ '<|' + m['role'] + '|>\\n' + (m.content or '') + '<|end|>\\n' }}
 {%- if m.tool_calls %}{% for c in m.tool_calls %}{{ c.function|tojson }}{% endfor %}{% endif %}{% endfor %}"""
+(folder / "cut_character").write_bytes(bytes.fromhex("0a7b253c3dc2a0"))  # a past finding
 (folder / "roles").write_text(ROLES)
 variables = json.dumps(fixture["variables"], ensure_ascii=False)
 (folder / "variables").write_bytes(("{{ nested }}{{ people|tojson(indent=2) }}\0" + variables).encode())

@@ -103,6 +103,7 @@ TEST_CASE("67: unknown tags, filters, tests and functions, by name") {
   CHECK(error.found() == "\"frobnicate\", something undefined");
   fails("{{ list|map('frobnicate') }}", ErrorCode::unsupported, "line 1, column 9");
   refused("{{ a b }}", ErrorCode::malformed, "line 1, column 6");
+  refused("{%<\u00e9", ErrorCode::malformed, "line 1, column 4");  // once read within the character
   refused("{{ 'a", ErrorCode::malformed, "line 1, column 4");
   refused("{% if a %}", ErrorCode::malformed, "line 1, column 11");
 }

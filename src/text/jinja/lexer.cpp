@@ -111,14 +111,12 @@ std::optional<Token> Lexer::open_tag(std::size_t open) {
     skip_comment();
     return std::nullopt;
   }
-  if (kind == '%') {
-    const std::size_t word = after_space(text_, at_);
-    const std::size_t behind = after_space(text_, std::min(word + 3, text_.size()));
+  const std::size_t word = after_space(text_, at_);
+  if (kind == '%' && text_.substr(word, 3) == "raw") {
+    const std::size_t behind = after_space(text_, word + 3);
     const std::string_view rest = text_.substr(behind);
-    if (text_.substr(word, 3) == "raw" && (rest.starts_with("%}") || rest.starts_with("-%}"))) {
-      const bool trims = rest.front() == '-';
-      return raw(trims ? after_space(text_, behind + 3) : behind + 2);
-    }
+    if (rest.starts_with("%}")) return raw(behind + 2);
+    if (rest.starts_with("-%}")) return raw(after_space(text_, behind + 3));
   }
   mode_ = kind == '{' ? Mode::output : Mode::tag;
   brackets_ = 0;
