@@ -122,12 +122,11 @@ void Session::State::Run::use_row(std::size_t i) {
 // Whether the newest token is the next of the draft, and so evaluated already. The sampler has drawn it from
 // the very logits that it would have seen without the draft: a row's bits do not depend on the batch.
 bool Session::State::Run::foreseen() {
-  Sequence& sequence = session_.sequence;
-  const std::uint32_t drafted = sequence.drafted();
+  const std::uint32_t drafted = session_.sequence.drafted();
   if (drafted == 0 || used_ + drafted != tried_.size() || session_.tokens.back() != tried_[used_])
     return false;
   use_row(used_);
-  sequence.accept(1);
+  session_.sequence.accept(1);
   ++result.accepted_tokens;
   return true;
 }
