@@ -38,6 +38,7 @@ constexpr OtherType other_types[] = {
 }  // namespace
 
 std::optional<ElementSize> element_size(Dtype dtype) noexcept {
+  if (dtype == z4_32 || dtype == z4_128) return std::nullopt;  // made while loading, never stored
   if (const Format* format = find_format(dtype)) {
     return ElementSize{format->block_size, format->block_bytes};
   }

@@ -187,7 +187,7 @@ TEST_CASE("malformed 18: bytes overflow") {
 }
 
 TEST_CASE("malformed 19: tensor type unknown or withdrawn") {
-  for (const std::uint32_t type : {4u, 5u, 31u, 32u, 33u, 36u, 37u, 38u, 43u, 1000u, 0xffffffffu}) {
+  for (const std::uint32_t type : {4u, 5u, 31u, 32u, 33u, 36u, 37u, 38u, 43u, 62u, 63u, 1000u, 0xffffffffu}) {
     const OneTensor tensor{.dims = {256}, .type = type};
     refused(tensor.file(), ErrorCode::unsupported, tensor.type_at());
   }

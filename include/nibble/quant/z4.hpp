@@ -6,7 +6,7 @@
 //   q[l], l < 16: code[l] | code[l + 16] << 4; every further 16 bytes: 32 elements further on
 //
 // A zero z is written as m = d, min = z and scale = 1: every step of d * q - d * z is exact in a float. The
-// numbers are the library's own: GGUF has given out none near them.
+// numbers are the library's own: GGUF has given out none near them, and in files they are refused.
 #pragma once
 
 #include "nibble/quant/bits.hpp"
@@ -52,6 +52,8 @@ struct Z4 {
   static void decode(const Block& block, float* out) noexcept { decode_coded<Z4>(block, out); }
   static void encode(const float* x, const float* w, Block& block) noexcept { encode_coded<Z4>(x, w, block); }
 };
+
+inline constexpr Dtype z4_32{62}, z4_128{63};
 
 template <>
 struct FormatAt<62> {
