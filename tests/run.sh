@@ -34,13 +34,14 @@ build() {
   cmake --build "build/$preset" --target "$@"
 }
 
-# check PRESET CTEST_ARGUMENT...: runs tests of build/PRESET, behind $prefix where something must come first.
+# check PRESET CTEST_ARGUMENT...: runs tests of build/PRESET, one for each CPU at a time, behind $prefix where something
+# must come first.
 prefix=
 check() {
   preset=$1
   shift
   echo "== $preset: testing"
-  $prefix ctest --test-dir "build/$preset" --output-on-failure --output-log "build/$preset/ctest.log" "$@"
+  $prefix ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure --output-log "build/$preset/ctest.log" "$@"
 }
 
 build release all
