@@ -80,19 +80,20 @@ std::vector<std::byte> bank(const Format& format, std::size_t elements) {
   return bytes;
 }
 
-constexpr std::uint32_t most_rows = 100, most_cols = 1024, most_experts = 9;
+constexpr std::uint32_t most_rows = 100, most_cols = 2560, most_experts = 9;
 // Each expert's rows begin a block after those of the one before.
 constexpr std::size_t bank_elements = std::size_t{most_rows} * most_cols + most_experts * 256;
 
 // Both sides of every tile and group: of tokens, small batches and those around a tile of up to 64; of rows,
-// tiles of 8, 16 and 32; of columns, groups of 32, 64, 128 and 256. The lists' lengths have no common factor:
+// tiles of 8, 16 and 32; of columns, groups of 32, 64, 128 and 256
+// and stretches of 512 and 1024. The lists' lengths have no common factor:
 // their combinations differ from shape to shape.
 constexpr std::uint32_t token_edges[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                          16, 17, 31, 32, 33, 60, 61, 62, 63, 64, 65, 66, 97, 100};
 constexpr std::uint32_t row_edges[] = {1,  7,  8,  9,  15, 16, 17, 24, 31, 32, 33,
                                        40, 47, 48, 49, 63, 64, 65, 96, 97, 100};
-constexpr std::uint32_t col_edges[] = {32,  64,  96,  128, 160, 192, 224, 256,
-                                       288, 384, 416, 512, 544, 640, 768, 1024};
+constexpr std::uint32_t col_edges[] = {32,  64,  128, 160, 192, 224, 256,  288,
+                                       384, 416, 512, 544, 640, 768, 1056, 2560};
 static_assert(std::size(token_edges) == 29 && std::size(row_edges) == 21 && std::size(col_edges) == 16);
 
 std::uint32_t matmul_cols(const Format& format, std::uint32_t i) {
