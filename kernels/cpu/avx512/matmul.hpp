@@ -3,7 +3,7 @@
 // to int8.
 //
 // Tiling: a row tile of 32 rows meets five tokens: each broadcast of four activations serves two dot
-// products, and ten integer and ten float sums stay in registers. Codes of 4 and 8 bits are decoded in
+// products, and ten integer and ten float sums stay in registers. Codes of 4 bits are decoded in
 // registers each time. Of the others, from six tokens on, 512 columns of the row tile at a time are decoded
 // to bytes (a panel, in the first-level cache) that all tokens of the job share. An output is the same chain
 // either way:
@@ -25,10 +25,9 @@
 namespace nibble::inline v0::cpu::avx512 {
 namespace {
 
-inline constexpr std::size_t most_tokens = 5;      // that share registers
-inline constexpr std::size_t token_tile = 65;      // that share a panel
-inline constexpr std::size_t panel_planes = 16;    // of 32 columns: a byte a code, in the first-level cache
-inline constexpr std::size_t stretch_planes = 32;  // of 4-bit codes as they are, there too
+inline constexpr std::size_t most_tokens = 5;    // that share registers
+inline constexpr std::size_t token_tile = 65;    // that share a panel
+inline constexpr std::size_t panel_planes = 16;  // of 32 columns: a byte a code, in the first-level cache
 inline constexpr std::size_t prefetch_ahead = 7 << 10;  // bytes of the weight stream
 inline constexpr std::size_t group_planes = activation_group / plane_size;
 
@@ -287,11 +286,11 @@ void run_few(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row) {
 template <class F>
 void run_many(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row, std::size_t token,
               std::size_t tokens) {
-  constexpr bool decoded = F::family != Family::codes4 && F::family != Family::codes8;
+  constexpr bool decoded = F::family != Family::codes4;
   constexpr std::size_t group_lines = (group_planes * PackedTile<F>::plane_bytes + 63) / 64;
   auto& scratch = *reinterpret_cast<Scratch<F>*>(job.scratch);
   const std::size_t n_planes = job.matrix.cols / plane_size;
-  const std::size_t most_planes = F::family == Family::codes4 ? stretch_planes : panel_planes;
+  const std::size_t most_planes = decoded ? panel_planes : n_planes;
   const std::size_t lines = (group_lines * most_tokens + tokens - 1) / tokens;  // for each run
   std::memset(scratch.totals, 0, tokens * sizeof scratch.totals[0]);
   for (std::size_t begin = 0; begin < n_planes; begin += most_planes) {
