@@ -19,4 +19,4 @@ need() {
 }
 
 # What the library itself is built with.
-BUILD_PACKAGES="g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev"
+BUILD_PACKAGES="g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev libedit-dev"

@@ -41,7 +41,8 @@ check() {
   preset=$1
   shift
   echo "== $preset: testing"
-  $prefix ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure --output-log "build/$preset/ctest.log" "$@"
+  $prefix ctest --test-dir "build/$preset" -j "$(nproc)" --timeout 900 --output-on-failure \
+    --output-log "build/$preset/ctest.log" "$@"
 }
 
 build release all

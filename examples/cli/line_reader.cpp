@@ -54,6 +54,7 @@ LineReader::LineReader() : state_(std::make_unique<State>()) {
   el_set(state_->editor, EL_PROMPT, show_prompt);
   el_set(state_->editor, EL_EDITOR, "emacs");
   el_set(state_->editor, EL_HIST, history, state_->history);
+  el_set(state_->editor, EL_PREP_TERM, 1);
 }
 
 LineReader::~LineReader() {
@@ -66,6 +67,7 @@ std::optional<std::string> LineReader::read(const std::string& prompt) {
     state_->prompt = prompt;
     int n = 0;
     const char* const line = el_gets(state_->editor, &n);
+    el_set(state_->editor, EL_PREP_TERM, 1);  // el_gets undid it; a Ctrl-D typed ahead would be lost
     if (line == nullptr || n <= 0) return std::nullopt;
     HistEvent event;
     if (*line != '\n') history(state_->history, &event, H_ENTER, line);

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import unittest
 PROGRAM = sys.argv.pop(1)
 DEMO = sys.argv.pop(1)
 FOLDER = tempfile.TemporaryDirectory()
+PATIENCE = 120  # seconds without a word from a program
 TURNS = ["Tell me a story about a fox.", "Ticket: My invoice is wrong.\nQueue:", "Tell me another story."]
 
 
@@ -120,17 +122,29 @@ class Terminal:
     def send(self, text):
         os.write(self.terminal, text.encode())
 
+    def read(self):
+        """What the program wrote; nothing once it has closed its terminal."""
+        if not select.select([self.terminal], [], [], PATIENCE)[0]:
+            raise AssertionError(f"nothing in {PATIENCE} s behind {self.seen!r}")
+        try:
+            return os.read(self.terminal, 1 << 16).decode(errors="replace")
+        except OSError:  # how Linux ends a terminal nobody writes to
+            return ""
+
     def until(self, pattern):
         """What came up to and with the pattern; what follows is kept."""
         while not (found := re.search(pattern, self.seen)):
-            try:
-                self.seen += os.read(self.terminal, 1 << 16).decode(errors="replace")
-            except OSError:  # how Linux ends a terminal nobody writes to
-                raise AssertionError(f"no {pattern} in {self.seen!r}") from None
+            more = self.read()
+            if not more:
+                raise AssertionError(f"no {pattern} in {self.seen!r}")
+            self.seen += more
         before, self.seen = self.seen[: found.end()], self.seen[found.end() :]
         return before
 
     def end(self):
+        """The exit code of a program that is ending."""
+        while more := self.read():
+            self.seen += more
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         return os.waitstatus_to_exitcode(status)
@@ -138,7 +152,7 @@ class Terminal:
     def close(self):
         if self.pid != 0:
             os.kill(self.pid, signal.SIGKILL)
-            self.end()
+            os.waitpid(self.pid, 0)
         os.close(self.terminal)
 
 
@@ -162,6 +176,15 @@ class ChatInATerminal(CommandLine):
         self.assertEqual(terminal.end(), 0)
         self.assertEqual([m["role"] for m in json.loads(pathlib.Path(saved).read_text())["messages"]],
                          ["user", "assistant"] * 2)
+
+    def test_what_is_typed_ahead_is_read(self):
+        terminal = self.start("-n", "30", "-m", DEMO)
+        terminal.send(TURNS[0] + "\n")
+        terminal.until(r"fox\.\r\n")
+        terminal.send(TURNS[2] + "\n\x04")
+        terminal.until("tokens/s, ended by")
+        terminal.until("tokens/s, ended by")
+        self.assertEqual(terminal.end(), 0)
 
     def test_interrupt_stops_an_answer_and_keeps_the_chat(self):
         endless = path("endless.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}")
