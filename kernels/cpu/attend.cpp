@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/memory.hpp"
+#include "kernels/memory.hpp"
 #include "nibble/backend/check.hpp"
 
 namespace nibble::inline v0::cpu {

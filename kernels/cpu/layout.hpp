@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/cpu/dispatch.hpp"
-#include "kernels/cpu/memory.hpp"
+#include "kernels/memory.hpp"
 #include "kernels/cpu/phases.hpp"
 #include "nibble/backend/backend.hpp"
 

@@ -204,22 +204,22 @@ TEST_CASE("running allocates nothing") {
 TEST_CASE("buffers share bytes exactly where they are not alive together") {
   std::mt19937 random(1);
   for (int trial = 0; trial < 300; ++trial) {
-    std::vector<cpu::Lifetime> buffers(random() % 12 + 1);
+    std::vector<Lifetime> buffers(random() % 12 + 1);
     std::uint64_t sum = 0;
-    for (cpu::Lifetime& b : buffers) {
+    for (Lifetime& b : buffers) {
       b.first = static_cast<std::uint32_t>(random() % 20);
       b.last = b.first + static_cast<std::uint32_t>(random() % 8);
       b.bytes = random() % 1000 + 1;
       sum += cpu::align_bytes(b.bytes);
     }
-    const std::uint64_t end = cpu::place(buffers);
+    const std::uint64_t end = place(buffers);
     REQUIRE(end <= sum);
     for (std::size_t i = 0; i < buffers.size(); ++i) {
-      const cpu::Lifetime& a = buffers[i];
+      const Lifetime& a = buffers[i];
       REQUIRE(a.offset % line_bytes == 0);
       REQUIRE(a.offset + a.bytes <= end);
       for (std::size_t j = 0; j < i; ++j) {
-        const cpu::Lifetime& b = buffers[j];
+        const Lifetime& b = buffers[j];
         if (a.first <= b.last && b.first <= a.last) {
           REQUIRE((a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset));
         }
@@ -227,9 +227,9 @@ TEST_CASE("buffers share bytes exactly where they are not alive together") {
     }
   }
   // One after the other: the same bytes again and again.
-  std::vector<cpu::Lifetime> chain;
+  std::vector<Lifetime> chain;
   for (std::uint32_t i = 0; i < 10; ++i) chain.push_back({.bytes = 640, .first = 2 * i, .last = 2 * i + 1});
-  CHECK(cpu::place(chain) == 640);
+  CHECK(place(chain) == 640);
 }
 
 TEST_CASE("buffers that one phase writes and reads row by row share no bytes, whatever their widths") {

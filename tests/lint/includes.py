@@ -39,7 +39,7 @@ THIRD_PARTY = [
     (r"benchmark/.*", ["bench"]),
     (r"CLI/.*|histedit\.h", ["examples/cli"]),
     # The operating system's, and C's.
-    (r"(sys|linux)/.*|\w+\.h", ["src/core", "src/file", "kernels/cpu", "examples/cli", "bench"]),
+    (r"(sys|linux)/.*|\w+\.h", ["src/core", "src/file", "kernels/cpu", "kernels/cuda", "examples/cli", "bench"]),
 ]
 
 # What per-tier files must not instantiate: code that other translation units could then link instead.

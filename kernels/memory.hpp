@@ -1,5 +1,5 @@
-// The memory of the CPU backend: sizes that are known before anything is taken, and an arena in which buffers
-// share bytes when they do not live at the same time. Used by layout.cpp.
+// The memory of a backend: sizes that are known before anything is taken, and an arena in which buffers share
+// bytes when they do not live at the same time. Used by the layout of each.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace nibble::inline v0::cpu {
+namespace nibble::inline v0 {
 
 // a + b, a * b and a rounded up to `line_bytes`. Errors: limit (more than 64 bits hold).
 std::uint64_t add_bytes(std::uint64_t a, std::uint64_t b);
@@ -25,4 +25,4 @@ struct Lifetime {
 // time has; returns the bytes of them all.
 std::uint64_t place(std::span<Lifetime> buffers);
 
-}  // namespace nibble::inline v0::cpu
+}  // namespace nibble::inline v0

@@ -1,6 +1,6 @@
 // Placing buffers by lifetime, and sizes that cannot wrap.
-// Used by layout.cpp.
-#include "kernels/cpu/memory.hpp"
+// Used by the layout of each backend.
+#include "kernels/memory.hpp"
 
 #include <algorithm>
 
@@ -8,12 +8,12 @@
 #include "nibble/core/checked.hpp"
 #include "nibble/core/error.hpp"
 
-namespace nibble::inline v0::cpu {
+namespace nibble::inline v0 {
 
 namespace {
 
 std::uint64_t or_limit(std::optional<std::uint64_t> bytes) {
-  if (!bytes) throw Error({.code = ErrorCode::limit, .source = "cpu backend", .field = "bytes"});
+  if (!bytes) throw Error({.code = ErrorCode::limit, .source = "backend", .field = "bytes"});
   return *bytes;
 }
 
@@ -48,4 +48,4 @@ std::uint64_t place(std::span<Lifetime> buffers) {
   return end;
 }
 
-}  // namespace nibble::inline v0::cpu
+}  // namespace nibble::inline v0

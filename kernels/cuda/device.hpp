@@ -1,0 +1,240 @@
+// The thin layer that kernels are written against: CUDA's own operations under nvcc, and under any other
+// compiler the emulator's twins of the same names. Below every kernel; kernels name nothing of CUDA itself.
+//
+// A kernel is a struct that can be copied byte by byte. Its members are its parameters, `threads` the size of
+// its blocks (a multiple of warp_size, at most 1024), and its call operator what one thread does:
+//
+//   struct Add {
+//     static constexpr std::uint32_t threads = 256;
+//     const float *a, *b;
+//     float* out;
+//     NIBBLE_DEVICE void operator()() const { ... device::thread() ... }
+//   };
+//
+// Products and sums are rounded one by one, here and there (-fmad=false, -ffp-contract=off): what is to be
+// fused says fma(), so that the emulator computes the bits that the device does, but for exp, tanh, sin, cos.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#define NIBBLE_DEVICE __device__ __forceinline__
+#define NIBBLE_UNROLL _Pragma("unroll")
+#else
+#include "kernels/cuda/emulator.hpp"
+#define NIBBLE_DEVICE inline
+#define NIBBLE_UNROLL
+#endif
+
+namespace nibble::inline v0::cuda::device {
+
+inline constexpr std::uint32_t warp_size = 32;
+
+// Sixteen bytes, loaded and stored as one; 16-byte aligned.
+struct alignas(16) Words4 {
+  std::uint32_t x, y, z, w;
+};
+
+#ifdef __CUDACC__
+
+// Where this thread is: in its block (x alone), its block in the grid, and how many blocks there are.
+NIBBLE_DEVICE std::uint32_t thread() { return threadIdx.x; }
+NIBBLE_DEVICE std::uint32_t block_x() { return blockIdx.x; }
+NIBBLE_DEVICE std::uint32_t block_y() { return blockIdx.y; }
+NIBBLE_DEVICE std::uint32_t blocks_x() { return gridDim.x; }
+
+// The block's shared memory, as much as its launch asked for; undefined at first, 128-byte aligned.
+NIBBLE_DEVICE std::byte* shared() {
+  extern __shared__ __align__(128) unsigned char memory[];
+  return reinterpret_cast<std::byte*>(memory);
+}
+
+// All threads of the block, or of the warp, meet. Exited threads are not waited for by the first.
+NIBBLE_DEVICE void sync_block() { __syncthreads(); }
+NIBBLE_DEVICE void sync_warp() { __syncwarp(); }
+
+// What another lane of the warp has. All 32 lanes take part.
+template <class T>
+NIBBLE_DEVICE T shuffle_xor(T value, std::uint32_t mask) {
+  return __shfl_xor_sync(~0u, value, static_cast<int>(mask));
+}
+template <class T>
+NIBBLE_DEVICE T shuffle(T value, std::uint32_t lane) {
+  return __shfl_sync(~0u, value, static_cast<int>(lane));
+}
+
+NIBBLE_DEVICE float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+NIBBLE_DEVICE float exp(float x) { return ::expf(x); }
+NIBBLE_DEVICE float tanh(float x) { return ::tanhf(x); }
+NIBBLE_DEVICE double exp(double x) { return ::exp(x); }
+NIBBLE_DEVICE double sqrt(double x) { return __dsqrt_rn(x); }
+NIBBLE_DEVICE double sin(double x) { return ::sin(x); }
+NIBBLE_DEVICE double cos(double x) { return ::cos(x); }
+NIBBLE_DEVICE float abs(float x) { return ::fabsf(x); }
+NIBBLE_DEVICE float max(float a, float b) { return ::fmaxf(a, b); }
+NIBBLE_DEVICE float min(float a, float b) { return ::fminf(a, b); }
+// To the nearest, of two equally near the even one.
+NIBBLE_DEVICE int round(float x) { return __float2int_rn(x); }
+
+NIBBLE_DEVICE std::uint32_t bits_of(float x) { return __float_as_uint(x); }
+NIBBLE_DEVICE float float_of(std::uint32_t bits) { return __uint_as_float(bits); }
+NIBBLE_DEVICE float half_to_float(std::uint16_t h) { return __half2float(__ushort_as_half(h)); }
+NIBBLE_DEVICE std::uint16_t float_to_half(float x) { return __half_as_ushort(__float2half_rn(x)); }
+
+// Two halves in a word, the first in the low bits; each rounded by itself.
+NIBBLE_DEVICE __half2 as_half2(std::uint32_t word) { return *reinterpret_cast<const __half2*>(&word); }
+NIBBLE_DEVICE std::uint32_t as_word(__half2 pair) { return *reinterpret_cast<const std::uint32_t*>(&pair); }
+NIBBLE_DEVICE std::uint32_t pack_halves(float low, float high) {
+  return as_word(__floats2half2_rn(low, high));
+}
+NIBBLE_DEVICE std::uint32_t add_halves(std::uint32_t a, std::uint32_t b) {
+  return as_word(__hadd2_rn(as_half2(a), as_half2(b)));
+}
+NIBBLE_DEVICE std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
+  return as_word(__hmul2_rn(as_half2(a), as_half2(b)));
+}
+NIBBLE_DEVICE std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+  return as_word(__hfma2(as_half2(a), as_half2(b), as_half2(c)));
+}
+
+// c + the dot product of four signed bytes.
+NIBBLE_DEVICE int dot4(int a, int b, int c) { return __dp4a(a, b, c); }
+
+// c += a b on the tensor cores, by one warp: a (16, 16) and b (16, 8) halves, c (16, 8) float. Of lane l,
+// with r = l / 4 and q = 2 (l % 4):
+//   a[0] = A[r][q, q+1]  a[1] = A[r+8][q, q+1]  a[2] = A[r][q+8, q+9]  a[3] = A[r+8][q+8, q+9]
+//   b[0] = B[q, q+1][r]  b[1] = B[q+8, q+9][r]
+//   c[0], c[1] = C[r][q, q+1]  c[2], c[3] = C[r+8][q, q+1]
+NIBBLE_DEVICE void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+NIBBLE_DEVICE Words4 load_words4(const void* p) {
+  const uint4 v = *static_cast<const uint4*>(p);
+  return {v.x, v.y, v.z, v.w};
+}
+// Of what is read once and need not stay in a cache.
+NIBBLE_DEVICE Words4 load_words4_once(const void* p) {
+  const uint4 v = __ldcs(static_cast<const uint4*>(p));
+  return {v.x, v.y, v.z, v.w};
+}
+NIBBLE_DEVICE std::uint32_t load_word_once(const void* p) {
+  return __ldcs(static_cast<const unsigned int*>(p));
+}
+
+// Sixteen bytes from global to shared memory in the background: seen by this thread once all but the `left`
+// youngest groups of its copies are waited for, by others after a barrier then.
+NIBBLE_DEVICE void copy_async16(void* shared_memory, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                   static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_memory))),
+               "l"(global));
+}
+NIBBLE_DEVICE void end_copy_group() { asm volatile("cp.async.commit_group;"); }
+template <int left>
+NIBBLE_DEVICE void wait_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
+}
+
+#else
+
+using emulator::block_x, emulator::block_y, emulator::blocks_x, emulator::thread;
+using emulator::sync_block, emulator::sync_warp;
+
+inline std::byte* shared() { return emulator::shared(); }
+
+template <class T>
+T shuffle(T value, std::uint32_t lane) {
+  return emulator::exchange(value)[lane % warp_size];
+}
+template <class T>
+T shuffle_xor(T value, std::uint32_t mask) {
+  return emulator::exchange(value)[(thread() ^ mask) % warp_size];
+}
+
+inline float fma(float a, float b, float c) { return std::fma(a, b, c); }
+inline float exp(float x) { return std::exp(x); }
+inline float tanh(float x) { return std::tanh(x); }
+inline double exp(double x) { return std::exp(x); }
+inline double sqrt(double x) { return std::sqrt(x); }
+inline double sin(double x) { return std::sin(x); }
+inline double cos(double x) { return std::cos(x); }
+inline float abs(float x) { return std::fabs(x); }
+inline float max(float a, float b) { return std::fmax(a, b); }
+inline float min(float a, float b) { return std::fmin(a, b); }
+inline int round(float x) { return static_cast<int>(std::nearbyint(x)); }
+
+inline std::uint32_t bits_of(float x) { return std::bit_cast<std::uint32_t>(x); }
+inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+inline float half_to_float(std::uint16_t h) { return f16_to_f32(h); }
+inline std::uint16_t float_to_half(float x) { return f32_to_f16(x); }
+
+inline float low_half(std::uint32_t word) { return f16_to_f32(static_cast<std::uint16_t>(word)); }
+inline float high_half(std::uint32_t word) { return f16_to_f32(static_cast<std::uint16_t>(word >> 16)); }
+inline std::uint32_t pack_halves(float low, float high) {
+  return f32_to_f16(low) | static_cast<std::uint32_t>(f32_to_f16(high)) << 16;
+}
+// A float holds the sum and the product of two halves well enough to be rounded once more; of a product and
+// a sum only a double does.
+inline std::uint32_t add_halves(std::uint32_t a, std::uint32_t b) {
+  return pack_halves(low_half(a) + low_half(b), high_half(a) + high_half(b));
+}
+inline std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
+  return pack_halves(low_half(a) * low_half(b), high_half(a) * high_half(b));
+}
+inline std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+  const auto one = [](double x, double y, double z) { return emulator::round_to_half(x * y + z); };
+  return one(low_half(a), low_half(b), low_half(c)) |
+         static_cast<std::uint32_t>(one(high_half(a), high_half(b), high_half(c))) << 16;
+}
+
+inline int dot4(int a, int b, int c) {
+  for (int i = 0; i < 32; i += 8) c += static_cast<std::int8_t>(a >> i) * static_cast<std::int8_t>(b >> i);
+  return c;
+}
+
+// The device adds in an order and a precision of its own; this does in double.
+inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  struct Fragments {
+    std::uint32_t a[4], b[2];
+  };
+  const Fragments* of_lane = emulator::exchange(Fragments{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
+  const auto half = [](std::uint32_t word, std::uint32_t k) {
+    return k % 2 == 0 ? low_half(word) : high_half(word);
+  };
+  const std::uint32_t lane = thread() % warp_size;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    const std::uint32_t row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
+    double sum = 0;
+    for (std::uint32_t k = 0; k < 16; ++k) {
+      const std::uint32_t quad = k % 8 / 2;
+      sum += double{half(of_lane[row % 8 * 4 + quad].a[row / 8 + 2 * (k / 8)], k)} *
+             half(of_lane[column * 4 + quad].b[k / 8], k);
+    }
+    c[i] = static_cast<float>(c[i] + sum);
+  }
+}
+
+inline Words4 load_words4(const void* p) { return *static_cast<const Words4*>(emulator::aligned(p, 16)); }
+inline Words4 load_words4_once(const void* p) { return load_words4(p); }
+inline std::uint32_t load_word_once(const void* p) {
+  return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
+}
+
+inline void copy_async16(void* shared_memory, const void* global) {
+  emulator::copy_async(const_cast<void*>(emulator::aligned(shared_memory, 16)),
+                       emulator::aligned(global, 16));
+}
+inline void end_copy_group() { emulator::end_copy_group(); }
+template <int left>
+void wait_copies() {
+  emulator::wait_copies(left);
+}
+
+#endif
+
+}  // namespace nibble::inline v0::cuda::device

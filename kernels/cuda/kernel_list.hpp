@@ -1,0 +1,39 @@
+// A list of kernel types, from which each runtime makes its table of entries.
+// Between kernels.hpp and the runtimes.
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+
+namespace nibble::inline v0::cuda {
+
+template <class... K>
+struct KernelList {
+  static constexpr std::size_t size = sizeof...(K);
+
+  template <class Kernel>
+  static constexpr std::size_t index() {
+    static_assert((std::is_same_v<Kernel, K> || ...), "a kernel that kernels.hpp does not list");
+    std::size_t i = 0, found = 0;
+    ((std::is_same_v<Kernel, K> ? void(found = i) : void(), ++i), ...);
+    return found;
+  }
+  // visit.template operator()<K>() for each.
+  template <class Visit>
+  static constexpr void for_each(Visit&& visit) {
+    (visit.template operator()<K>(), ...);
+  }
+};
+
+template <class... Lists>
+struct Joined;
+template <class... A>
+struct Joined<KernelList<A...>> {
+  using type = KernelList<A...>;
+};
+template <class... A, class... B, class... Rest>
+struct Joined<KernelList<A...>, KernelList<B...>, Rest...> {
+  using type = typename Joined<KernelList<A..., B...>, Rest...>::type;
+};
+
+}  // namespace nibble::inline v0::cuda

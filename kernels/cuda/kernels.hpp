@@ -1,0 +1,12 @@
+// The list of kernels: what every runtime has an entry for.
+// Between the headers of kernels and the runtimes.
+#pragma once
+
+#include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/row_kernels.hpp"
+
+namespace nibble::inline v0::cuda {
+
+using Kernels = Joined<RowKernels>::type;
+
+}  // namespace nibble::inline v0::cuda

@@ -1,0 +1,59 @@
+// A device as the backend uses it: memory, copies and launches, in order, on a stream of its own.
+// Between backend.cpp and CUDA (device.cu), or the emulator in tests (emulated.cpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/cuda/kernels.hpp"
+
+namespace nibble::inline v0::cuda {
+
+// Blocks of a launch, and bytes of shared memory that each has.
+struct Grid {
+  std::uint32_t x = 1, y = 1;
+  std::uint32_t shared_bytes = 0;  // at most most_shared_bytes
+};
+
+// Of every device from compute capability 8.0 on (8.6 and 8.9: 99 KiB to a block).
+inline constexpr std::uint32_t most_shared_bytes = 99 << 10;
+
+// Not thread-safe. All work is done in the order of the calls; only those that say so wait for it.
+// Errors of all but the destructor: device_lost.
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  virtual std::string_view name() const noexcept = 0;  // "cuda/sm_90", "cuda/emulated"
+
+  // 256-byte aligned; null where `bytes` is 0. Errors: out_of_memory.
+  virtual std::byte* allocate(std::uint64_t bytes) = 0;
+  virtual void free(std::byte* device) noexcept = 0;
+  // Host memory that copies do not wait for. Errors: out_of_memory.
+  virtual std::byte* allocate_host(std::uint64_t bytes) = 0;
+  virtual void free_host(std::byte* host) noexcept = 0;
+
+  // `host` is to stay as it is until the copy is waited for.
+  virtual void upload(std::byte* device, const std::byte* host, std::uint64_t bytes) = 0;
+  virtual void download(std::byte* host, const std::byte* device, std::uint64_t bytes) = 0;
+  virtual void copy(std::byte* to, const std::byte* from, std::uint64_t bytes) = 0;  // within the device
+
+  // Waits for everything.
+  virtual void synchronise() = 0;
+  // Waits until little of what was asked for before the last call but a few is left, so that a caller who
+  // looks for a stop between calls sees it soon.
+  virtual void throttle() = 0;
+
+  template <class Kernel>
+  void launch(const Grid& grid, const Kernel& kernel) {
+    static_assert(Kernel::threads % device::warp_size == 0 && Kernel::threads <= 1024);
+    if (grid.x != 0 && grid.y != 0) launch_kernel(Kernels::index<Kernel>(), grid, &kernel);
+  }
+
+ protected:
+  // Kernel `index` of Kernels, with these parameters. Both dimensions are above 0.
+  virtual void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) = 0;
+};
+
+}  // namespace nibble::inline v0::cuda
