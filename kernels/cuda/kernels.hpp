@@ -2,11 +2,12 @@
 // Between the headers of kernels and the runtimes.
 #pragma once
 
+#include "kernels/cuda/fragment_kernels.hpp"
 #include "kernels/cuda/kernel_list.hpp"
 #include "kernels/cuda/row_kernels.hpp"
 
 namespace nibble::inline v0::cuda {
 
-using Kernels = Joined<RowKernels>::type;
+using Kernels = Joined<RowKernels, FragmentKernels>::type;
 
 }  // namespace nibble::inline v0::cuda

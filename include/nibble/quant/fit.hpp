@@ -26,8 +26,10 @@ struct WholeLevels {
 // Sixteen levels in ascending order.
 struct TableLevels {
   const std::int8_t* levels;
-  float low = levels[0], high = levels[15];
-  float step = high - static_cast<float>(levels[14]);
+  float low, high, step;
+
+  explicit constexpr TableLevels(const std::int8_t* table) noexcept
+      : levels(table), low(table[0]), high(table[15]), step(high - static_cast<float>(table[14])) {}
 
   float nearest(float value) const noexcept {
     float level = low;
