@@ -6,8 +6,8 @@
 //   | halves, 2 bytes a column | sums, a float for 16 columns | inverse, a float | 12 bytes |
 //
 // halves   x times the power of two that brings the row's largest magnitude to [2^14, 2^15), rounded: 32
-//          columns take 64 bytes, of which 16 c + 2 j belong to column 16 (j / 4) + 8 (j / 2 % 2) + 2 c + j % 2:
-//          16 bytes are b[0], b[1] of two operands of device::multiply_tile.
+//          columns take 64 bytes, of which 16 c + 2 j belong to column 16 (j / 4) + 8 (j / 2 % 2) + 2 c + j %
+//          2: 16 bytes are b[0], b[1] of two operands of device::multiply_tile.
 // sums     of those halves
 // inverse  what an output is to be multiplied with
 #pragma once

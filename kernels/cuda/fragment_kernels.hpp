@@ -1,5 +1,5 @@
-// The kernels of packed matrices, for the layouts of all formats of codes; the list a new format joins by itself.
-// Between the formats and the runtimes' tables of kernels.
+// The kernels of packed matrices, for the layouts of all formats of codes; the list a new format joins by
+// itself. Between the formats and the runtimes' tables of kernels.
 #pragma once
 
 #include <utility>
@@ -16,7 +16,8 @@ struct KernelsOf {
   using LookUp = LookUpRows<layout>;
   using Few = MatmulBySlices<layout, 1, 1>;
   using Some = MatmulBySlices<layout, 2, 4>;
-  using List = KernelList<LookUp, Few, Some>;
+  using Many = MatmulByRows<layout>;
+  using List = KernelList<LookUp, Few, Some, Many>;
 };
 
 template <class Coded>
@@ -34,9 +35,9 @@ constexpr auto fragment_kernels_at() {
 }
 
 template <std::uint32_t... numbers>
-auto join_fragment_kernels(std::integer_sequence<std::uint32_t, numbers...>)
-    -> typename Joined<KernelList<GroupUses, ConvertActivations>,
-                       decltype(fragment_kernels_at<numbers>())...>::type;
+auto join_fragment_kernels(std::integer_sequence<std::uint32_t, numbers...>) ->
+    typename Joined<KernelList<GroupUses, ConvertActivations>,
+                    decltype(fragment_kernels_at<numbers>())...>::type;
 
 using FragmentKernels =
     decltype(join_fragment_kernels(std::make_integer_sequence<std::uint32_t, format_numbers>()));

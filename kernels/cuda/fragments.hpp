@@ -5,7 +5,8 @@
 //
 //   | tile 0: codes | tile 1: codes | ... | tile 0: scales and mins | ... | d, m of the chunk's blocks |
 //
-// codes   A tile is 64 columns: four operands of 16 x 16. Of each, lane l = 4 r + c holds eight codes, (i, h):
+// codes   A tile is 64 columns: four operands of 16 x 16. Of each, lane l = 4 r + c holds eight codes, (i,
+// h):
 //
 //           i = 0: row r     i = 1: row r + 8     column 2 c + h
 //           i = 2: row r     i = 3: row r + 8     column 2 c + h + 8
@@ -25,7 +26,8 @@
 //         m after all d.
 //
 // Q4_0: chunks of 64 columns, 512 bytes of codes and 64 of d. Nothing is lost; at most 3.7 % is added (Q3_K).
-// Columns beyond the matrix, up to a multiple of 64, and rows up to one of 16 have codes and scales of zero bits.
+// Columns beyond the matrix, up to a multiple of 64, and rows up to one of 16 have codes and scales of zero
+// bits.
 #pragma once
 
 #include <cstddef>
@@ -76,8 +78,7 @@ constexpr FragmentLayout fragment_layout(const CodeLayout& codes, std::uint32_t 
   layout.tile_codes = tile_rows * tile_cols * codes.code_bits / 8;
   if (layout.has_scales) layout.pair_scales = 2 * (tile_cols / codes.group) * (layout.mins_apart ? 2 : 1);
   layout.pair_d = 2 * layout.chunk_blocks * ((codes.d_is_e8m0 ? 1 : 2) + (codes.has_m ? 2 : 0));
-  layout.chunk =
-      layout.chunk_tiles * (layout.tile_codes + 8 * layout.pair_scales) + 8 * layout.pair_d;
+  layout.chunk = layout.chunk_tiles * (layout.tile_codes + 8 * layout.pair_scales) + 8 * layout.pair_d;
   return layout;
 }
 

@@ -92,11 +92,12 @@ void pack_fragments(const Format& format, const std::byte* file_rows, std::size_
       format.split(file_rows, parts);
       turn_signs(format, parts);
       Place(format, layout, row, block)
-          .visit(parts, [&](std::size_t at, std::size_t bit, std::size_t bits, std::size_t shift, auto number) {
-            const std::uint32_t part = number >> shift & ((1u << bits) - 1);
-            packed[at] |= static_cast<std::byte>(part << bit);
-            if (bits == 16) packed[at + 1] |= static_cast<std::byte>(part >> 8);
-          });
+          .visit(parts,
+                 [&](std::size_t at, std::size_t bit, std::size_t bits, std::size_t shift, auto number) {
+                   const std::uint32_t part = number >> shift & ((1u << bits) - 1);
+                   packed[at] |= static_cast<std::byte>(part << bit);
+                   if (bits == 16) packed[at + 1] |= static_cast<std::byte>(part >> 8);
+                 });
     }
   }
 }
@@ -108,12 +109,13 @@ void unpack_fragments(const Format& format, const std::byte* packed, std::size_t
     for (std::size_t block = 0; block < cols / format.block_size; ++block, file_rows += format.block_bytes) {
       BlockParts parts{};
       Place(format, layout, row, block)
-          .visit(parts, [&](std::size_t at, std::size_t bit, std::size_t bits, std::size_t shift, auto& number) {
-            std::uint32_t word = std::to_integer<std::uint32_t>(packed[at]);
-            if (bits == 16) word |= std::to_integer<std::uint32_t>(packed[at + 1]) << 8;
-            number |= static_cast<std::remove_reference_t<decltype(number)>>(
-                (word >> bit & ((1u << bits) - 1)) << shift);
-          });
+          .visit(parts,
+                 [&](std::size_t at, std::size_t bit, std::size_t bits, std::size_t shift, auto& number) {
+                   std::uint32_t word = std::to_integer<std::uint32_t>(packed[at]);
+                   if (bits == 16) word |= std::to_integer<std::uint32_t>(packed[at + 1]) << 8;
+                   number |= static_cast<std::remove_reference_t<decltype(number)>>(
+                       (word >> bit & ((1u << bits) - 1)) << shift);
+                 });
       turn_signs(format, parts);
       format.join(parts, file_rows);
     }
