@@ -25,9 +25,11 @@ struct WholeLevels {
 
 // Sixteen levels in ascending order.
 struct TableLevels {
+  explicit constexpr TableLevels(const std::int8_t* table) noexcept
+      : levels(table), low(table[0]), high(table[15]), step(high - static_cast<float>(table[14])) {}
   const std::int8_t* levels;
-  float low = levels[0], high = levels[15];
-  float step = high - static_cast<float>(levels[14]);
+  float low, high;
+  float step;
 
   float nearest(float value) const noexcept {
     float level = low;
@@ -90,7 +92,8 @@ ScaleSums fit_scale(const float* x, const float* w, const Levels& levels) noexce
     const ScaleSums sums = sum_levels<n>(x, w, inverse, levels);
     if (sums.gain(sums.best_scale()) > best.gain(best.best_scale())) best = sums;
   };
-  for (const float outermost : {levels.low, levels.high}) {
+  const float ends[] = {levels.low, levels.high};
+  for (const float outermost : ends) {
     if (outermost == 0) continue;
     for (int k = -tries; k <= tries; ++k) {
       try_inverse((outermost + levels.step * static_cast<float>(k) / (tries + 1)) / extreme);
