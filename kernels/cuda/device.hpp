@@ -32,7 +32,10 @@ namespace nibble::inline v0::cuda::device {
 
 inline constexpr std::uint32_t warp_size = 32;
 
-// Sixteen bytes, loaded and stored as one; 16-byte aligned.
+// Eight and sixteen bytes, each loaded and stored as one; aligned to their size.
+struct alignas(8) Words2 {
+  std::uint32_t x, y;
+};
 struct alignas(16) Words4 {
   std::uint32_t x, y, z, w;
 };
@@ -102,6 +105,11 @@ NIBBLE_DEVICE std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::ui
 // c + the dot product of four signed bytes.
 NIBBLE_DEVICE int dot4(int a, int b, int c) { return __dp4a(a, b, c); }
 
+// Byte n of the result is byte s of b:a, lowest first, s the lowest three bits of nibble n of `selector`.
+NIBBLE_DEVICE std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
+  return __byte_perm(a, b, selector);
+}
+
 // c += a b on the tensor cores, by one warp: a (16, 16) and b (16, 8) halves, c (16, 8) float. Of lane l,
 // with r = l / 4 and q = 2 (l % 4):
 //   a[0] = A[r][q, q+1]  a[1] = A[r+8][q, q+1]  a[2] = A[r][q+8, q+9]  a[3] = A[r+8][q+8, q+9]
@@ -118,10 +126,17 @@ NIBBLE_DEVICE Words4 load_words4(const void* p) {
   const uint4 v = *static_cast<const uint4*>(p);
   return {v.x, v.y, v.z, v.w};
 }
+NIBBLE_DEVICE void store_words4(void* p, const Words4& words) {
+  *static_cast<uint4*>(p) = make_uint4(words.x, words.y, words.z, words.w);
+}
 // Of what is read once and need not stay in a cache.
 NIBBLE_DEVICE Words4 load_words4_once(const void* p) {
   const uint4 v = __ldcs(static_cast<const uint4*>(p));
   return {v.x, v.y, v.z, v.w};
+}
+NIBBLE_DEVICE Words2 load_words2_once(const void* p) {
+  const uint2 v = __ldcs(static_cast<const uint2*>(p));
+  return {v.x, v.y};
 }
 NIBBLE_DEVICE std::uint32_t load_word_once(const void* p) {
   return __ldcs(static_cast<const unsigned int*>(p));
@@ -197,6 +212,14 @@ inline int dot4(int a, int b, int c) {
   return c;
 }
 
+inline std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
+  const std::uint64_t both = a | static_cast<std::uint64_t>(b) << 32;
+  std::uint32_t chosen = 0;
+  for (std::uint32_t n = 0; n < 4; ++n)
+    chosen |= static_cast<std::uint32_t>(both >> 8 * (selector >> 4 * n & 7) & 255) << 8 * n;
+  return chosen;
+}
+
 // The device adds in an order and a precision of its own; this does in double.
 inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   struct Fragments {
@@ -220,7 +243,11 @@ inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std:
 }
 
 inline Words4 load_words4(const void* p) { return *static_cast<const Words4*>(emulator::aligned(p, 16)); }
+inline void store_words4(void* p, const Words4& words) {
+  *static_cast<Words4*>(const_cast<void*>(emulator::aligned(p, 16))) = words;
+}
 inline Words4 load_words4_once(const void* p) { return load_words4(p); }
+inline Words2 load_words2_once(const void* p) { return *static_cast<const Words2*>(emulator::aligned(p, 8)); }
 inline std::uint32_t load_word_once(const void* p) {
   return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
 }

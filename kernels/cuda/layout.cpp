@@ -144,7 +144,8 @@ class Layouter {
       if (multiply_bytes(uses, ceil_div(place.rows, 8)) > most_blocks)
         refuse("batch", rows, most_blocks / place.rows);
       const std::uint64_t inputs = step.args.n_experts != 0 && step.a.width == place.cols ? rows : uses;
-      scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(place.cols, inputs));
+      scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(
+                                                    place.cols, inputs, step.args.n_experts != 0 ? uses : 0));
     } else if (step.op == Op::attend) {
       const AttendCut cut = cut_attend(step.args);
       const std::uint64_t blocks = rows * step.args.n_kv_heads * cut.parts;

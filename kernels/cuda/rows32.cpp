@@ -30,7 +30,7 @@ void pack_tile(const Format& format, const std::byte* file_rows, std::size_t n_r
   pack_row_tile(format, packed_layout(format, rows32_rows), file_rows, n_rows, cols, packed);
 }
 
-std::uint64_t scratch_bytes(std::uint64_t, std::uint64_t) { return 0; }
+std::uint64_t scratch_bytes(std::uint64_t, std::uint64_t, std::uint64_t) { return 0; }
 
 void look_up(Runtime& runtime, const LookUp& work) {
   with_format(

@@ -22,8 +22,9 @@ struct MatrixFamily {
   void (*pack_tile)(const Format& format, const std::byte* file_rows, std::size_t n_rows, std::size_t cols,
                     std::byte* packed);
   // Device memory that a multiply wants beside its operands, where n_inputs rows of cols floats go in
-  // (n_rows, times n_used where they are own_inputs).
-  std::uint64_t (*scratch_bytes)(std::uint64_t cols, std::uint64_t n_inputs);
+  // (n_rows, times n_used where they are own_inputs), and experts are used n_uses times (n_rows times n_used,
+  // or 0).
+  std::uint64_t (*scratch_bytes)(std::uint64_t cols, std::uint64_t n_inputs, std::uint64_t n_uses);
   void (*look_up)(Runtime& runtime, const LookUp& work);
   void (*multiply)(Runtime& runtime, const Multiply& work);
 };

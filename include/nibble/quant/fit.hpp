@@ -25,11 +25,11 @@ struct WholeLevels {
 
 // Sixteen levels in ascending order.
 struct TableLevels {
+  const std::int8_t* levels;
+  float low, high, step;
+
   explicit constexpr TableLevels(const std::int8_t* table) noexcept
       : levels(table), low(table[0]), high(table[15]), step(high - static_cast<float>(table[14])) {}
-  const std::int8_t* levels;
-  float low, high;
-  float step;
 
   float nearest(float value) const noexcept {
     float level = low;

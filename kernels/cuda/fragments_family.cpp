@@ -1,0 +1,129 @@
+// Packing, lookup and matmul of the family of fragments: which kernel runs, and on what grid.
+// Between the backend's calls and the kernels of matmul.hpp.
+#include "kernels/cuda/fragments_family.hpp"
+
+#include <algorithm>
+
+#include "kernels/cuda/pack.hpp"
+
+namespace nibble::inline v0::cuda {
+namespace {
+
+constexpr std::uint64_t scratch_alignment = 256;
+
+constexpr std::uint64_t align(std::uint64_t bytes) {
+  return (bytes + scratch_alignment - 1) / scratch_alignment * scratch_alignment;
+}
+constexpr std::uint32_t blocks(std::uint64_t n, std::uint32_t of_block) {
+  return static_cast<std::uint32_t>((n + of_block - 1) / of_block);
+}
+
+// Where a multiply's scratch holds what: inputs, then groups, then uses.
+struct Scratch {
+  std::uint64_t groups, uses, bytes;
+
+  Scratch(std::uint64_t cols, std::uint64_t n_inputs, std::uint64_t n_uses)
+      : groups(align(n_inputs * activation_layout(static_cast<std::uint32_t>(cols)).bytes())),
+        uses(groups + align(n_uses * sizeof(ExpertGroup))),
+        bytes(uses + align(n_uses * sizeof(std::uint32_t))) {}
+};
+
+Levels levels_of(const Format& format) {
+  std::uint32_t words[4] = {};
+  if (format.codes.levels != nullptr) {
+    for (std::uint32_t i = 0; i < 16; ++i)
+      words[i / 4] |= static_cast<std::uint32_t>(format.codes.levels[i] + 128) << 8 * (i % 4);
+  }
+  return {words[0], words[1], words[2], words[3]};
+}
+
+bool takes(const Format& format, std::uint64_t, std::uint64_t) { return format.codes.group != 0; }
+
+std::uint64_t tile_bytes(const Format& format, std::uint64_t cols) {
+  return fragment_bytes(format, tile_rows, cols);
+}
+
+std::uint64_t scratch_bytes(std::uint64_t cols, std::uint64_t n_inputs, std::uint64_t n_uses) {
+  return Scratch(cols, n_inputs, n_uses).bytes;
+}
+
+void look_up(Runtime& runtime, const LookUp& work) {
+  visit_kernels(*work.matrix.format, [&]<class Kernels>() {
+    runtime.launch({.x = work.n_rows}, typename Kernels::LookUp{work.matrix.bytes, work.matrix.cols,
+                                                                levels_of(*work.matrix.format), work.tokens,
+                                                                work.out, work.out_stride, work.scale});
+  });
+}
+
+// Converts the inputs and, with experts, sorts their uses; returns what the matmul itself is to do.
+MatmulJob prepare(Runtime& runtime, const Multiply& work) {
+  const std::uint32_t cols = work.matrix.cols, parts = work.own_inputs ? work.n_used : 1,
+                      n_uses = work.n_rows * work.n_used;
+  const Scratch scratch(cols, std::uint64_t{work.n_rows} * parts, n_uses);
+  runtime.launch({.x = work.n_rows * parts, .shared_bytes = 64},
+                 ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch});
+  auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
+  auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);
+  if (n_uses != 0) {
+    runtime.launch({.shared_bytes = work.n_experts * 4},
+                   GroupUses{work.routed, work.routed_stride, work.routed_from, n_uses, work.n_used,
+                             work.n_experts, groups, std::min(n_uses, work.n_experts), uses});
+  }
+  return {.weights = work.matrix.bytes,
+          .expert_bytes = work.matrix.expert_bytes,
+          .rows = work.matrix.rows,
+          .cols = cols,
+          .levels = levels_of(*work.matrix.format),
+          .inputs = work.scratch,
+          .n_inputs = work.n_rows,
+          .out = work.out,
+          .out_stride = work.out_stride,
+          .bias = work.bias,
+          .scale = work.scale,
+          .softcap = work.softcap,
+          .n_used = work.n_used,
+          .groups = groups,
+          .uses = uses,
+          .own_inputs = work.own_inputs,
+          .weighted = work.weighted,
+          .routed = work.routed,
+          .routed_stride = work.routed_stride,
+          .routed_from = work.routed_from};
+}
+
+template <class Kernel>
+void launch(Runtime& runtime, const MatmulJob& job, std::uint32_t n_groups) {
+  runtime.launch({.x = blocks(job.rows, Kernel::rows),
+                  .y = job.n_used != 0 ? n_groups : blocks(job.n_inputs, Kernel::tokens),
+                  .shared_bytes = Kernel::shared_bytes},
+                 Kernel{job});
+}
+
+// Which kernel runs changes no bit of an output.
+void multiply(Runtime& runtime, const Multiply& work) {
+  const MatmulJob job = prepare(runtime, work);
+  const std::uint32_t n_uses = work.n_rows * work.n_used, n_groups = std::min(n_uses, work.n_experts),
+                      together = n_groups == 0 ? work.n_rows : blocks(n_uses, n_groups);
+  visit_kernels(*work.matrix.format, [&]<class Kernels>() {
+    if (together <= Kernels::Few::tokens) {
+      launch<typename Kernels::Few>(runtime, job, n_groups);
+    } else {
+      launch<typename Kernels::Some>(runtime, job, n_groups);
+    }
+  });
+}
+
+}  // namespace
+
+const MatrixFamily fragments_family{
+    .name = "fragments",
+    .takes = takes,
+    .row_tile = tile_rows,
+    .tile_bytes = tile_bytes,
+    .pack_tile = pack_fragments,
+    .scratch_bytes = scratch_bytes,
+    .look_up = look_up,
+    .multiply = multiply,
+};
+
+}  // namespace nibble::inline v0::cuda

@@ -1,0 +1,285 @@
+// Matmuls of packed matrices of codes on tensor cores, one arithmetic for every number of rows.
+// Between fragments_family.cpp, which chooses a kernel by the number of rows, and the runtimes.
+//
+// out[i][r] = sum over k of matrix[r][k] * in[i][k]: codes become halves exactly, inputs are halves by
+// activations.hpp, a group's product is float32 on the tensor cores; then, whatever the number of rows,
+//
+//   slice s of 8, tiles [n s / 8, n (s + 1) / 8):  acc = 0; for each group: acc = fma(scale, product, acc),
+//                                                  with mins: acc = fma(min, sum of the group's halves, acc)
+//   total = ((0 + acc of slice 0) + acc of slice 1) + ...,  times the input's inverse
+//
+// MatmulBySlices  16 row_tiles x 8 token_tiles outputs a block, one warp a slice; the slices meet in shared
+//                 memory. One row of inputs is bound by reading the matrix.
+// MatmulByRows    256 x 64 outputs a block, a warp 32 rows of the matrix and all slices in turn; inputs come
+//                 through a ring in shared memory. Bound by the tensor cores and that memory.
+#pragma once
+
+#include "kernels/cuda/activations.hpp"
+#include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/matmul_tile.hpp"
+#include "nibble/quant/formats.hpp"
+
+namespace nibble::inline v0::cuda {
+
+// Uses of experts sorted by expert. A use is i * n_used + j, the j-th expert of row i.
+struct ExpertGroup {
+  std::uint32_t expert, begin, end;  // places [begin, end) of the sorted uses
+};
+
+// One block: every expert that is used once or more becomes a group, by its number; the others are empty.
+struct GroupUses {
+  static constexpr std::uint32_t threads = 256;
+  const float* routed;
+  std::uint32_t routed_stride;
+  const std::uint32_t* routed_from;  // or null
+  std::uint32_t n_uses, n_used, n_experts;
+  ExpertGroup* groups;     // (n_groups)
+  std::uint32_t n_groups;  // the lesser of n_uses and n_experts
+  std::uint32_t* uses;     // (n_uses)
+
+  // In shared memory: (n_experts) uses of each expert.
+  NIBBLE_DEVICE void operator()() const {
+    auto* counts = reinterpret_cast<std::uint32_t*>(device::shared());
+    for (std::uint32_t e = device::thread(); e < n_experts; e += threads) {
+      std::uint32_t n = 0;
+      for (std::uint32_t u = 0; u < n_uses; ++u) n += expert(u) == e;
+      counts[e] = n;
+    }
+    device::sync_block();
+    std::uint32_t group = 0, begin = 0;
+    for (std::uint32_t e = 0; e < n_experts; ++e) {
+      const std::uint32_t n = counts[e];
+      if (n == 0) continue;
+      if (e % threads == device::thread()) {
+        groups[group] = {e, begin, begin + n};
+        for (std::uint32_t u = 0, at = begin; u < n_uses; ++u)
+          if (expert(u) == e) uses[at++] = u;
+      }
+      begin += n;
+      ++group;
+    }
+    for (group += device::thread(); group < n_groups; group += threads) groups[group] = {0, n_uses, n_uses};
+  }
+
+ private:
+  NIBBLE_DEVICE std::uint32_t expert(std::uint32_t use) const {
+    const std::uint32_t i = use / n_used;
+    return static_cast<std::uint32_t>(
+        routed[std::size_t{routed_from == nullptr ? i : routed_from[i]} * routed_stride + use % n_used]);
+  }
+};
+
+// What a matmul's kernels read and write; table.hpp's Multiply, with its inputs converted.
+struct MatmulJob {
+  const std::byte* weights;
+  std::uint64_t expert_bytes;
+  std::uint32_t rows, cols;
+  Levels levels;
+  const std::byte* inputs;  // activation_layout(cols)
+  std::uint32_t n_inputs;
+  float* out;
+  std::uint32_t out_stride;
+  const float* bias;  // or null
+  float scale, softcap;
+  // Experts; n_used 0: dense.
+  std::uint32_t n_used;
+  const ExpertGroup* groups;  // one for each of the grid's y
+  const std::uint32_t* uses;
+  bool own_inputs, weighted;
+  const float* routed;
+  std::uint32_t routed_stride;
+  const std::uint32_t* routed_from;
+
+  NIBBLE_DEVICE std::uint32_t n_row_tiles() const { return (rows + tile_rows - 1) / tile_rows; }
+  NIBBLE_DEVICE std::uint32_t n_tiles() const { return (cols + tile_cols - 1) / tile_cols; }
+
+  // What block y of the grid does, `tokens` places at a time.
+  NIBBLE_DEVICE ExpertGroup group(std::uint32_t tokens) const {
+    if (n_used != 0) return groups[device::block_y()];
+    const std::uint32_t begin = device::block_y() * tokens;
+    return {0, begin, begin + tokens < n_inputs ? begin + tokens : n_inputs};
+  }
+  // Row tile `n` of the expert's matrix, or the last where there are fewer.
+  template <FragmentLayout layout>
+  NIBBLE_DEVICE const std::byte* row_tile(std::uint32_t expert, std::uint32_t n) const {
+    const std::uint32_t last = n_row_tiles() - 1;
+    return weights + expert * expert_bytes + (n < last ? n : last) * row_tile_bytes(layout, cols);
+  }
+  NIBBLE_DEVICE const std::byte* input(std::uint32_t place) const {
+    std::uint32_t row = place;
+    if (n_used != 0) row = own_inputs ? uses[place] : uses[place] / n_used;
+    return inputs + std::size_t{row} * activation_layout(cols).bytes();
+  }
+
+  NIBBLE_DEVICE void store(std::uint32_t expert, std::uint32_t place, std::uint32_t row, float total) const {
+    float x = total * *reinterpret_cast<const float*>(input(place) + activation_layout(cols).inverse());
+    if (bias != nullptr) x = x + bias[std::size_t{expert} * rows + row];
+    if (n_used == 0) {
+      x = x * scale;
+      if (softcap != 0) x = softcap * device::tanh(x / softcap);
+      out[std::size_t{place} * out_stride + row] = x;
+      return;
+    }
+    const std::uint32_t i = uses[place] / n_used, j = uses[place] % n_used;
+    if (weighted) {
+      x = x * routed[std::size_t{routed_from == nullptr ? i : routed_from[i]} * routed_stride + n_used + j];
+    }
+    out[std::size_t{i} * out_stride + j * rows + row] = x;
+  }
+};
+
+template <FragmentLayout layout, std::uint32_t row_tiles, std::uint32_t token_tiles>
+struct MatmulBySlices {
+  static constexpr std::uint32_t threads = k_slices * device::warp_size, tokens = 8 * token_tiles,
+                                 rows = tile_rows * row_tiles;
+  static constexpr std::uint32_t outputs = tile_rows * tokens;  // of one row tile
+  static constexpr std::uint32_t shared_bytes = k_slices * outputs * sizeof(float);
+  // Tiles on their way to a warp: at two or more blocks a multiprocessor 32 KiB and more are in flight.
+  static constexpr std::uint32_t depth = row_tiles == 1 ? 4 : 2;
+  MatmulJob job;
+
+  NIBBLE_DEVICE void operator()() const {
+    const ExpertGroup group = job.group(tokens);
+    for (std::uint32_t first = group.begin; first < group.end; first += tokens) {
+      float acc[row_tiles][token_tiles][4] = {};
+      multiply(group, first, acc);
+      NIBBLE_UNROLL
+      for (std::uint32_t r = 0; r < row_tiles; ++r) add_slices(group, first, r, acc[r]);
+    }
+  }
+
+ private:
+  using Words = TileWords<layout>;
+
+  NIBBLE_DEVICE void multiply(const ExpertGroup& group, std::uint32_t first,
+                              float (&acc)[row_tiles][token_tiles][4]) const {
+    const std::uint32_t slice = device::thread() / device::warp_size,
+                        lane = device::thread() % device::warp_size;
+    const std::uint32_t n_tiles = job.n_tiles(), end = n_tiles * (slice + 1) / k_slices,
+                        places = group.end - first, used = (places + 7) / 8;
+    const std::byte *weights[row_tiles], *inputs[token_tiles], *sums[token_tiles][2];
+    NIBBLE_UNROLL
+    for (std::uint32_t r = 0; r < row_tiles; ++r)
+      weights[r] = job.template row_tile<layout>(group.expert, device::block_x() * row_tiles + r);
+    NIBBLE_UNROLL
+    for (std::uint32_t j = 0; j < token_tiles; ++j) {
+      // Of places that are missing, the last one: what comes of it is not stored.
+      const auto at = [&](std::uint32_t column) {
+        const std::uint32_t place = 8 * j + column;
+        return job.input(first + (place < places ? place : places - 1));
+      };
+      inputs[j] = at(lane / 4) + 16 * (lane % 4);
+      if constexpr (layout.has_m) {
+        for (std::uint32_t i = 0; i < 2; ++i)
+          sums[j][i] = at(2 * (lane % 4) + i) + activation_layout(job.cols).sums();
+      }
+    }
+    std::uint32_t tile = n_tiles * slice / k_slices;
+    Words stage[depth][row_tiles];
+    const auto load = [&](std::uint32_t d, std::uint32_t n) {
+      NIBBLE_UNROLL
+      for (std::uint32_t r = 0; r < row_tiles; ++r)
+        if (n < end) stage[d][r].load(weights[r], n, lane);
+    };
+    NIBBLE_UNROLL
+    for (std::uint32_t d = 0; d < depth; ++d) load(d, tile + d);
+    for (; tile < end; tile += depth) {
+      NIBBLE_UNROLL
+      for (std::uint32_t d = 0; d < depth; ++d) {
+        if (tile + d >= end) break;
+        multiply_tile(stage[d], tile + d, inputs, sums, used, acc);
+        load(d, tile + d + depth);
+      }
+    }
+  }
+
+  NIBBLE_DEVICE void multiply_tile(const Words (&words)[row_tiles], std::uint32_t tile,
+                                   const std::byte* const (&inputs)[token_tiles],
+                                   const std::byte* const (&input_sums)[token_tiles][2], std::uint32_t used,
+                                   float (&acc)[row_tiles][token_tiles][4]) const {
+    NIBBLE_UNROLL
+    for (std::uint32_t step = 0; step < 2; ++step) {
+      Words4 b[token_tiles] = {};
+      float sums[token_tiles][2][2] = {};
+      NIBBLE_UNROLL
+      for (std::uint32_t j = 0; j < token_tiles; ++j) {
+        if (j >= used) break;
+        b[j] = device::load_words4(inputs[j] + 128 * tile + 64 * step);
+        if constexpr (layout.has_m) {
+          for (std::uint32_t i = 0; i < 2; ++i) {
+            const auto* from = reinterpret_cast<const float*>(input_sums[j][i] + 16 * tile + 8 * step);
+            sums[j][i][0] = from[0], sums[j][i][1] = from[1];
+          }
+        }
+      }
+      NIBBLE_UNROLL
+      for (std::uint32_t r = 0; r < row_tiles; ++r)
+        multiply_half_tile<layout, token_tiles>(words[r], step, job.levels, b, sums, used, acc[r]);
+    }
+  }
+
+  // Adds the slices of one row tile in order and stores what they make.
+  NIBBLE_DEVICE void add_slices(const ExpertGroup& group, std::uint32_t first, std::uint32_t r,
+                                const float (&acc)[token_tiles][4]) const {
+    auto* slices = reinterpret_cast<float*>(device::shared());  // (k_slices, token_tiles, 32 lanes, 4)
+    device::sync_block();
+    NIBBLE_UNROLL
+    for (std::uint32_t j = 0; j < token_tiles; ++j) {
+      const std::uint32_t at = ((device::thread() / 32 * token_tiles + j) * 32 + device::thread() % 32) * 4;
+      device::store_words4(slices + at, {device::bits_of(acc[j][0]), device::bits_of(acc[j][1]),
+                                         device::bits_of(acc[j][2]), device::bits_of(acc[j][3])});
+    }
+    device::sync_block();
+    for (std::uint32_t n = device::thread(); n < outputs; n += threads) {
+      // Neighbouring threads store neighbouring rows.
+      const std::uint32_t in_tile = n % tile_rows, token = n / tile_rows,
+                          row = (device::block_x() * row_tiles + r) * tile_rows + in_tile;
+      const std::uint32_t lane = in_tile % 8 * 4 + token % 8 / 2,
+                          at = (token / 8 * 32 + lane) * 4 + in_tile / 8 * 2 + token % 2;
+      float total = 0;
+      NIBBLE_UNROLL
+      for (std::uint32_t s = 0; s < k_slices; ++s) total = total + slices[s * outputs + at];
+      if (row < job.rows && first + token < group.end) job.store(group.expert, first + token, row, total);
+    }
+  }
+};
+
+// One block a row: out[i] = scale * row tokens[i] of the matrix, each weight as its format's decode() has it.
+template <FragmentLayout layout>
+struct LookUpRows {
+  static constexpr std::uint32_t threads = 128;
+  const std::byte* weights;
+  std::uint32_t cols;
+  Levels levels;
+  const std::int32_t* tokens;
+  float* out;
+  std::uint32_t out_stride;
+  float scale;
+
+  // Lanes of a warp decode the tile with the row's 16, and the four that hold the row store it.
+  NIBBLE_DEVICE void operator()() const {
+    const auto row = static_cast<std::uint32_t>(tokens[device::block_x()]), in_tile = row % tile_rows;
+    const std::uint32_t lane = device::thread() % 32, half = in_tile / 8;
+    const std::byte* row_tile = weights + row / tile_rows * row_tile_bytes(layout, cols);
+    if (lane >= 4) return;
+    for (std::uint32_t tile = device::thread() / 32; tile * tile_cols < cols; tile += threads / 32) {
+      TileWords<layout> words;
+      words.load(row_tile, tile, in_tile % 8 * 4 + lane);
+      for (std::uint32_t t = 0; t < 4; ++t) {
+        std::uint32_t a[4];
+        words.operand(t, levels, a);
+        const GroupScale group = words.group(16 * t / layout.group);
+        for (std::uint32_t n = 0; n < 4; ++n) {
+          const std::uint32_t col = tile * tile_cols + 16 * t + 8 * (n / 2) + 2 * lane + n % 2;
+          const std::uint32_t pair = half == 0 ? (n / 2 == 0 ? a[0] : a[2]) : (n / 2 == 0 ? a[1] : a[3]);
+          const float level = device::half_to_float(static_cast<std::uint16_t>(pair >> 16 * (n % 2)));
+          float value = group.scale[half] * level;
+          if constexpr (layout.has_m) value = value + group.min[half];
+          if (col < cols) out[std::size_t{device::block_x()} * out_stride + col] = value * scale;
+        }
+      }
+    }
+  }
+};
+
+}  // namespace nibble::inline v0::cuda

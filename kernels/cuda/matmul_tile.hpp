@@ -1,0 +1,187 @@
+// One tile of a packed matrix in a lane's registers: loading it, its operands for the tensor cores, scales.
+// Between fragments.hpp and the kernels of matmul.hpp, which differ in who shares what.
+#pragma once
+
+#include "kernels/cuda/device.hpp"
+#include "kernels/cuda/fragments.hpp"
+
+namespace nibble::inline v0::cuda {
+
+using device::Words4;
+
+// Of formats whose codes stand for entries of a table: the 16 entries as bytes, 128 added to each.
+using Levels = Words4;
+
+template <std::uint32_t n>
+NIBBLE_DEVICE void load_once(std::uint32_t (&words)[n], const std::byte* from) {
+  if constexpr (n == 1) {
+    words[0] = device::load_word_once(from);
+  } else if constexpr (n == 2) {
+    const device::Words2 w = device::load_words2_once(from);
+    words[0] = w.x, words[1] = w.y;
+  } else {
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < n; i += 4) {
+      const Words4 w = device::load_words4_once(from + 32 * 4 * i);
+      words[i] = w.x, words[i + 1] = w.y, words[i + 2] = w.z, words[i + 3] = w.w;
+    }
+  }
+}
+
+// 2^(e - 128), as nibble/quant/half.hpp has it.
+NIBBLE_DEVICE float e8m0_half(std::uint32_t e) {
+  return device::float_of(e < 2 ? 0x00200000u << e : (e - 1) << 23);
+}
+
+// What a group's codes are multiplied with, and what is added, for rows r and r + 8.
+struct GroupScale {
+  float scale[2], min[2];
+};
+
+template <FragmentLayout layout>
+struct TileWords {
+  static constexpr std::uint32_t low_mask = ((1u << layout.low_bits) - 1) * 0x00010001u;
+  static constexpr std::uint32_t high_mask =
+      (((1u << layout.high_bits) - 1) << layout.low_bits) * 0x00010001u;
+
+  std::uint32_t low[layout.low_bits];
+  std::uint32_t high[layout.high_bits == 0 ? 1 : layout.high_bits];
+  std::uint32_t scales[layout.has_scales ? layout.pair_scales / 4 : 1];
+  std::uint32_t d[layout.pair_d / 4];
+
+  // Tile `tile` of the row tile that begins at `row_tile`, of this lane.
+  NIBBLE_DEVICE void load(const std::byte* row_tile, std::uint32_t tile, std::uint32_t lane) {
+    const std::byte* chunk = row_tile + std::size_t{tile / layout.chunk_tiles} * layout.chunk;
+    const std::uint32_t in_chunk = tile % layout.chunk_tiles, pair = lane / 4;
+    const std::byte* codes = chunk + in_chunk * layout.tile_codes;
+    load_once(low, codes + word_at_lane(layout.low_bits) * lane);
+    if constexpr (layout.high_bits != 0) {
+      load_once(high,
+                codes + tile_rows * tile_cols / 8 * layout.low_bits + word_at_lane(layout.high_bits) * lane);
+    }
+    if constexpr (layout.has_scales) {
+      load_once(scales,
+                chunk + layout.chunk_tiles * layout.tile_codes + (8 * in_chunk + pair) * layout.pair_scales);
+    }
+    load_once(d, chunk + (layout.chunk - 8 * layout.pair_d) + pair * layout.pair_d);
+  }
+
+  // Levels of operand t (0 to 3), exactly, as halves in the order of device::multiply_tile's `a`.
+  NIBBLE_DEVICE void operand(std::uint32_t t, const Levels& levels, std::uint32_t (&a)[4]) const {
+    // A half whose bits are 0x6400 + n is 1024 + n, up to n = 1023.
+    std::uint32_t zero = layout.zero;
+    if constexpr (layout.has_levels) {
+      look_up(low[t], levels, a);
+      zero = 128;
+    } else {
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < 4; ++i) a[i] = code(t, i);
+    }
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < 4; ++i)
+      a[i] = device::add_halves(a[i] | 0x64006400u, 0xe400e400u + zero * 0x00010001u);
+  }
+
+  // Of group g of this tile.
+  NIBBLE_DEVICE GroupScale group(std::uint32_t g) const {
+    const std::uint32_t block = g * layout.group * layout.chunk_blocks / tile_cols;
+    GroupScale of{};
+    NIBBLE_UNROLL
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      float scale =
+          layout.d_is_e8m0 ? e8m0_half(d[0] >> 8 * (2 * block + half) & 255u) : half_at(block, half);
+      float min = layout.has_m ? half_at(block + layout.chunk_blocks, half) : 0;
+      if constexpr (layout.has_scales) {
+        const std::uint32_t at = 2 * g + half, word = scales[at / 4] >> 8 * (at % 4) & 255u;
+        if constexpr (layout.scales_signed) {
+          scale = scale * static_cast<float>(static_cast<std::int8_t>(word));
+        } else {
+          const std::uint32_t bits = layout.mins_apart ? 255u : (1u << layout.scale_bits) - 1;
+          scale =
+              scale * static_cast<float>(static_cast<int>(word & bits) - static_cast<int>(layout.scale_zero));
+        }
+        if constexpr (layout.has_mins) {
+          const std::uint32_t n = layout.mins_apart
+                                      ? scales[layout.pair_scales / 8 + at / 4] >> 8 * (at % 4) & 255u
+                                      : word >> layout.scale_bits;
+          min = -(min * static_cast<float>(n));
+        }
+      }
+      of.scale[half] = scale;
+      of.min[half] = min;
+    }
+    return of;
+  }
+
+ private:
+  // Bytes from lane to lane of a plane's words.
+  static constexpr std::uint32_t word_at_lane(std::uint32_t bits) { return 4 * (bits < 4 ? bits : 4); }
+
+  NIBBLE_DEVICE float half_at(std::uint32_t word, std::uint32_t half) const {
+    return device::half_to_float(static_cast<std::uint16_t>(d[word] >> 16 * half));
+  }
+
+  // The two codes of register i of operand t, in the low bits of a word's halves.
+  NIBBLE_DEVICE std::uint32_t code(std::uint32_t t, std::uint32_t i) const {
+    const Field field = field_of(layout.low_bits, t, i);
+    std::uint32_t word = low[field.word] >> field.bit & low_mask;
+    if constexpr (layout.high_bits != 0) {
+      const Field at = field_of(layout.high_bits, t, i);
+      const std::uint32_t plane = high[at.word];
+      word |= (at.bit >= layout.low_bits ? plane >> (at.bit - layout.low_bits)
+                                         : plane << (layout.low_bits - at.bit)) &
+              high_mask;
+    }
+    return word;
+  }
+
+  // Entries of the table for eight codes of 4 bits, two in each word's halves.
+  NIBBLE_DEVICE static void look_up(std::uint32_t codes, const Levels& levels, std::uint32_t (&a)[4]) {
+    std::uint32_t entries[2];
+    NIBBLE_UNROLL
+    for (std::uint32_t h = 0; h < 2; ++h) {
+      const std::uint32_t four = codes >> 16 * h;
+      entries[h] = device::choose_bytes(device::choose_bytes(levels.x, levels.y, four),
+                                        device::choose_bytes(levels.z, levels.w, four),
+                                        0x3210u | (four >> 1 & 0x4444u));
+    }
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < 4; ++i)
+      a[i] = device::choose_bytes(entries[0], entries[1], i | (4 + i) << 8) & 0x00ff00ffu;
+  }
+};
+
+// Half a tile, 32 columns: step 0 or 1. acc[j] += scale * (levels . halves of token tile j) + min * sum,
+// group by group in increasing k; sums[j][column][operand] are those of 16 halves. Token tiles from `n` on
+// are left out.
+template <FragmentLayout layout, std::uint32_t token_tiles>
+NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout>& words, std::uint32_t step,
+                                      const Levels& levels, const Words4 (&b)[token_tiles],
+                                      const float (&sums)[token_tiles][2][2], std::uint32_t n,
+                                      float (&acc)[token_tiles][4]) {
+  constexpr std::uint32_t operands = layout.group / 16;  // of one group: 1 or 2
+  std::uint32_t a[2][4];
+  words.operand(2 * step, levels, a[0]);
+  words.operand(2 * step + 1, levels, a[1]);
+  NIBBLE_UNROLL
+  for (std::uint32_t first = 0; first < 2; first += operands) {
+    const GroupScale group = words.group((2 * step + first) / operands);
+    NIBBLE_UNROLL
+    for (std::uint32_t j = 0; j < token_tiles; ++j) {
+      if (j >= n) break;
+      float dot[4] = {0, 0, 0, 0};
+      if (first == 0) device::multiply_tile(dot, a[0], {b[j].x, b[j].y});
+      if (first + operands == 2) device::multiply_tile(dot, a[1], {b[j].z, b[j].w});
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < 4; ++i) {
+        acc[j][i] = device::fma(group.scale[i / 2], dot[i], acc[j][i]);
+        if constexpr (layout.has_m) {
+          const float sum = operands == 2 ? sums[j][i % 2][0] + sums[j][i % 2][1] : sums[j][i % 2][first];
+          acc[j][i] = device::fma(group.min[i / 2], sum, acc[j][i]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace nibble::inline v0::cuda
