@@ -1,5 +1,5 @@
 // Kernels of the ops that go element by element or row by row: gate, add, gather, norm, rope, route.
-// Each is what kernels/reference/backend.cpp says of its op.
+// Each is what kernels/reference/backend.cpp says of its op, in float; a result depends on its own row alone.
 #pragma once
 
 #include "kernels/cuda/device.hpp"
@@ -26,7 +26,15 @@ struct Output {
   NIBBLE_DEVICE float* row(std::uint32_t i) const { return data + std::size_t{i} * stride; }
 };
 
-// One block a row (y) and stretch of `threads` columns (x).
+// The sum of every lane's value, the same bits in each of them.
+template <class T>
+NIBBLE_DEVICE T sum_of_warp(T value) {
+  for (std::uint32_t mask = device::warp_size / 2; mask != 0; mask /= 2)
+    value = value + device::shuffle_xor(value, mask);
+  return value;
+}
+
+// Elementwise: blocks (rows, stretches of `threads` columns).
 struct Add {
   static constexpr std::uint32_t threads = 256;
   Input a, b;
@@ -34,14 +42,193 @@ struct Add {
   Output out;
 
   NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t c = device::block_x() * threads + device::thread(), i = device::block_y();
+    const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
     if (c >= out.width) return;
+    const float* parts = b.row(i);
     float sum = a.row(i)[c];
-    for (std::uint32_t part = c; part < b_width; part += out.width) sum = sum + b.row(i)[part];
+    for (std::uint32_t part = c; part < b_width; part += out.width) sum = sum + parts[part];
     out.row(i)[c] = sum;
   }
 };
 
-using RowKernels = KernelList<Add>;
+struct Gate {
+  static constexpr std::uint32_t threads = 256;
+  Input a, b;
+  Output out;
+  Activation activation;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
+    if (c < out.width) out.row(i)[c] = gated(a.row(i)[c], b.row(i)[c]);
+  }
+
+  NIBBLE_DEVICE float gated(float x, float y) const {
+    if (activation == Activation::silu) return x / (1.0f + device::exp(-x)) * y;
+    if (activation == Activation::clamped_swish) {
+      x = x > 7.0f ? 7.0f : x;
+      y = y > 7.0f ? 7.0f : y < -7.0f ? -7.0f : y;
+      return x / (1.0f + device::exp(-1.702f * x)) * (y + 1.0f);
+    }
+    const float slope = 0.797884560802865f;  // sqrt(2 / pi)
+    return 0.5f * x * (1.0f + device::tanh(slope * (x + 0.044715f * x * x * x))) * y;
+  }
+};
+
+struct Gather {
+  static constexpr std::uint32_t threads = 256;
+  Input a;
+  const std::uint32_t* order;  // (out.width)
+  Output out;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
+    if (c < out.width) out.row(i)[c] = a.row(i)[order[c]];
+  }
+};
+
+// Blocks (rows, groups). Thread t adds the squares of columns t, t + threads, ...; then come the lanes of a
+// warp, pair by pair, and the warps in order.
+struct Norm {
+  static constexpr std::uint32_t threads = 256;
+  static constexpr std::uint32_t shared_bytes = threads / device::warp_size * sizeof(float);
+  Input a;
+  const float* weight;  // (group)
+  std::uint32_t group;
+  float eps;
+  Output out;
+
+  NIBBLE_DEVICE void operator()() const {
+    const float* in = a.row(device::block_x()) + device::block_y() * group;
+    float* to = out.row(device::block_x()) + device::block_y() * group;
+    float squares = 0.0f;
+    for (std::uint32_t c = device::thread(); c < group; c += threads)
+      squares = device::fma(in[c], in[c], squares);
+    squares = sum_of_warp(squares);
+    float* of_warp = reinterpret_cast<float*>(device::shared());
+    if (device::thread() % device::warp_size == 0) of_warp[device::thread() / device::warp_size] = squares;
+    device::sync_block();
+    float sum = of_warp[0];
+    for (std::uint32_t w = 1; w < threads / device::warp_size; ++w) sum = sum + of_warp[w];
+    const double mean = static_cast<double>(sum) / group;
+    const float scale = static_cast<float>(1.0 / device::sqrt(mean + static_cast<double>(eps)));
+    for (std::uint32_t c = device::thread(); c < group; c += threads) to[c] = in[c] * scale * weight[c];
+  }
+};
+
+// Cosines and sines of a batch: angles[t] = cos (n_pairs), sin (n_pairs). Blocks (tokens, stretches of
+// pairs).
+struct Angles {
+  static constexpr std::uint32_t threads = 64;
+  const std::uint32_t* positions;
+  const float* inverse_frequency;  // (n_pairs)
+  std::uint32_t n_pairs;
+  float magnitude;
+  float* angles;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t t = device::block_x(), j = device::block_y() * threads + device::thread();
+    if (j >= n_pairs) return;
+    const double angle = static_cast<float>(positions[t]) * inverse_frequency[j];
+    float* row = angles + std::size_t{t} * 2 * n_pairs;
+    row[j] = static_cast<float>(device::cos(angle)) * magnitude;
+    row[n_pairs + j] = static_cast<float>(device::sin(angle)) * magnitude;
+  }
+};
+
+// In place. Blocks (rows, stretches of all heads' pairs).
+struct Rope {
+  static constexpr std::uint32_t threads = 128;
+  Output out;                  // (rows, n_heads, head_dim)
+  const std::uint32_t* token;  // of each row, or null: the same
+  const float* angles;         // (tokens, 2, n_pairs)
+  std::uint32_t n_pairs, n_heads, head_dim;
+  RopePairs pairs;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
+    if (n >= n_heads * n_pairs) return;
+    const std::uint32_t j = n % n_pairs;
+    const float* cosines = angles + std::size_t{token == nullptr ? i : token[i]} * 2 * n_pairs;
+    float* head = out.row(i) + n / n_pairs * head_dim;
+    const bool adjacent = pairs == RopePairs::adjacent;
+    float& first = head[adjacent ? 2 * j : j];
+    float& second = head[adjacent ? 2 * j + 1 : j + n_pairs];
+    const float x = first, y = second, cos = cosines[j], sin = cosines[n_pairs + j];
+    first = x * cos - y * sin;
+    second = x * sin + y * cos;
+  }
+};
+
+// One warp a row. Experts are ordered by score, of equal ones by number; each next one is the first that
+// comes after the last in that order. Scores that are no numbers come last, and weigh what arithmetic makes
+// of them.
+struct Route {
+  static constexpr std::uint32_t threads = device::warp_size;
+  Input a;
+  std::uint32_t n_experts, n_used;
+  bool softmax_all;
+  Output out;
+
+  NIBBLE_DEVICE void operator()() const {
+    const float* scores = a.row(device::block_x());
+    float* chosen = out.row(device::block_x());
+    float* weights = chosen + n_used;
+    float last = 0.0f, largest = 0.0f;
+    std::uint32_t last_expert = n_experts;  // none yet
+    for (std::uint32_t j = 0; j < n_used; ++j) {
+      const std::uint32_t expert = next(scores, last, last_expert);
+      last = scores[expert];
+      last_expert = expert;
+      if (j == 0) largest = last;
+      if (device::thread() == 0) {
+        chosen[j] = static_cast<float>(expert);
+        weights[j] = last;
+      }
+    }
+    double all = 0.0;
+    for (std::uint32_t e = device::thread(); softmax_all && e < n_experts; e += threads)
+      all += device::exp(static_cast<double>(scores[e]) - largest);
+    all = sum_of_warp(all);
+    if (device::thread() != 0) return;
+    double used = 0.0;
+    for (std::uint32_t j = 0; j < n_used; ++j) used += device::exp(static_cast<double>(weights[j]) - largest);
+    for (std::uint32_t j = 0; j < n_used; ++j) {
+      const double weight = device::exp(static_cast<double>(weights[j]) - largest);
+      weights[j] = static_cast<float>(weight / (softmax_all ? all : used));
+    }
+  }
+
+  // A comparison with what is no number is false; such scores count as the least there is.
+  static NIBBLE_DEVICE float comparable(float score) {
+    return score == score ? score : device::float_of(0xff800000u);
+  }
+  static NIBBLE_DEVICE bool before(float a, std::uint32_t a_expert, float b, std::uint32_t b_expert) {
+    return a > b || (a == b && a_expert < b_expert);
+  }
+
+  NIBBLE_DEVICE std::uint32_t next(const float* scores, float last, std::uint32_t last_expert) const {
+    std::uint32_t best = n_experts;
+    float best_score = 0.0f;
+    for (std::uint32_t e = device::thread(); e < n_experts; e += threads) {
+      const float score = comparable(scores[e]);
+      const bool follows = last_expert == n_experts || before(comparable(last), last_expert, score, e);
+      if (follows && (best == n_experts || before(score, e, best_score, best))) {
+        best = e;
+        best_score = score;
+      }
+    }
+    for (std::uint32_t mask = threads / 2; mask != 0; mask /= 2) {
+      const std::uint32_t other = device::shuffle_xor(best, mask);
+      const float other_score = device::shuffle_xor(best_score, mask);
+      if (other != n_experts && (best == n_experts || before(other_score, other, best_score, best))) {
+        best = other;
+        best_score = other_score;
+      }
+    }
+    return best;
+  }
+};
+
+using RowKernels = KernelList<Add, Gate, Gather, Norm, Angles, Rope, Route>;
 
 }  // namespace nibble::inline v0::cuda

@@ -6,56 +6,11 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "nibble/quant/format.hpp"
 
 namespace nibble::inline v0::cuda {
-
-// Matrices of one shape, packed, on the device: the only one of a dense matmul, or those of all experts, one
-// after the other.
-struct DeviceMatrix {
-  const Format* format;
-  std::uint32_t rows, cols;
-  const std::byte* bytes;          // 256-byte aligned
-  std::uint64_t expert_bytes = 0;  // from one expert's to the next, a multiple of 256
-};
-
-// out[i] (cols) = scale * row tokens[i] of the matrix, decoded exactly; tokens: (n_rows), on the device.
-struct LookUp {
-  DeviceMatrix matrix;
-  const std::int32_t* tokens;
-  std::uint32_t n_rows;
-  float* out;
-  std::uint32_t out_stride;
-  float scale;
-};
-
-// out[i][r] = softcap(scale * (sum over k of matrix[r][k] * in[from(i)][k] + bias[r])), as Op::matmul says;
-// from(i) = from == null ? i : from[i]. Pointers are to the device's memory, strides in floats.
-//
-// With n_used experts, columns [j * rows, (j + 1) * rows) of out[i] are those of expert e = routed[i'][j], of
-// the input at column own_inputs ? j * cols : 0, with the bias of e at bias + e * rows, and times
-// routed[i'][n_used + j] where weighted, i' = routed_from(i); scale is 1 and there is no softcap.
-//
-// An output's bits depend on its own row of inputs alone: not on n_rows, nor on the rows beside it.
-struct Multiply {
-  DeviceMatrix matrix;
-  const float* in;
-  std::uint32_t in_stride;
-  const std::uint32_t* from;  // (n_rows), or null
-  std::uint32_t n_rows;
-  float* out;
-  std::uint32_t out_stride;
-  const float* bias;  // or null
-  float scale, softcap;
-  std::uint32_t n_used = 0;  // 0: dense
-  std::uint32_t n_experts = 0;
-  const float* routed = nullptr;
-  std::uint32_t routed_stride = 0;
-  const std::uint32_t* routed_from = nullptr;
-  bool own_inputs = false, weighted = false;
-  std::byte* scratch = nullptr;  // scratch_bytes, 256-byte aligned
-};
 
 struct MatrixFamily {
   const char* name;  // "rows32", "codes4"

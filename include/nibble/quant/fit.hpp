@@ -92,7 +92,8 @@ ScaleSums fit_scale(const float* x, const float* w, const Levels& levels) noexce
     const ScaleSums sums = sum_levels<n>(x, w, inverse, levels);
     if (sums.gain(sums.best_scale()) > best.gain(best.best_scale())) best = sums;
   };
-  for (const float outermost : {levels.low, levels.high}) {
+  const float ends[] = {levels.low, levels.high};
+  for (const float outermost : ends) {
     if (outermost == 0) continue;
     for (int k = -tries; k <= tries; ++k) {
       try_inverse((outermost + levels.step * static_cast<float>(k) / (tries + 1)) / extreme);

@@ -1,0 +1,188 @@
+// Single elements of a page of keys and values on the device, and the kernel that appends to the cache.
+// The same bytes as nibble/backend/kv_page.hpp draws and src/backend/kv_page.cpp writes.
+#pragma once
+
+#include "kernels/cuda/device.hpp"
+#include "kernels/cuda/kernel_list.hpp"
+#include "nibble/backend/kv_page.hpp"
+
+namespace nibble::inline v0::cuda {
+
+// Where one layer's pages of a batch's sequences are.
+struct PagesOfLayer {
+  std::byte* pool;
+  std::uint64_t page_bytes, head_bytes;
+  const std::uint32_t* table;  // pages of all sequences and layers
+  const std::uint32_t* first;  // (sequences): page n of a sequence is table[first + n], which may wrap around
+
+  // The part of head `head` of keys, or where n_kv_heads are added of values, in the page of a position.
+  NIBBLE_DEVICE std::byte* part(std::uint32_t sequence, std::uint32_t position, std::uint32_t head) const {
+    const std::uint32_t page = table[first[sequence] + position / kv_page_size];
+    return pool + page * page_bytes + head * head_bytes;
+  }
+};
+
+// The place of element d of a slot, and of its scale.
+template <KvPart part>
+NIBBLE_DEVICE std::uint32_t kv_element(std::uint32_t head_dim, std::uint32_t slot, std::uint32_t d) {
+  return part == KvPart::keys ? d * kv_page_size + slot : slot * head_dim + d;
+}
+
+template <KvType type, KvPart part>
+NIBBLE_DEVICE float load_kv(const std::byte* head, std::uint32_t head_dim, std::uint32_t slot,
+                            std::uint32_t d) {
+  const std::uint32_t at = kv_element<part>(head_dim, slot, d);
+  if constexpr (type == KvType::F32) {
+    return reinterpret_cast<const float*>(head)[at];
+  } else if constexpr (type == KvType::Q8_0) {
+    const auto* scales = reinterpret_cast<const std::uint16_t*>(head + std::size_t{kv_page_size} * head_dim);
+    const std::uint32_t scale_at = kv_element<part>(head_dim / kv_scale_block, slot, d / kv_scale_block);
+    return device::half_to_float(scales[scale_at]) *
+           static_cast<float>(reinterpret_cast<const std::int8_t*>(head)[at]);
+  } else {
+    const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(head)[at];
+    return type == KvType::F16 ? device::half_to_float(bits)
+                               : device::float_of(static_cast<std::uint32_t>(bits) << 16);
+  }
+}
+
+// Finite stays finite; what is no number stays none.
+template <KvType type>
+NIBBLE_DEVICE std::uint16_t to_sixteen_bits(float x) {
+  const float largest = type == KvType::F16 ? 65504.0f : device::float_of(0x7f7f0000u);
+  const std::uint32_t magnitude = device::bits_of(x) & 0x7fffffffu;
+  if (magnitude < 0x7f800000u) x = x > largest ? largest : x < -largest ? -largest : x;
+  if constexpr (type == KvType::F16) return device::float_to_half(x);
+  const std::uint32_t bits = device::bits_of(x);
+  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+// Thirty-two numbers as Q8_0's encoder rounds them, where all weigh the same: the search of
+// nibble/quant/fit.hpp, operation by operation.
+struct Q8Block {
+  float x[kv_scale_block];
+
+  NIBBLE_DEVICE explicit Q8Block(const float* in) {
+    const float limit = 0x1p40f;
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < kv_scale_block; ++i) {
+      x[i] = in[i] > limit ? limit : in[i] < -limit ? -limit : in[i];
+      if (!(in[i] == in[i])) x[i] = 0.0f;
+    }
+  }
+
+  struct Sums {
+    float xq = 0.0f, qq = 0.0f;
+    NIBBLE_DEVICE float best_scale() const { return qq > 0.0f ? xq / qq : 0.0f; }
+    NIBBLE_DEVICE float best_gain() const {
+      const float scale = best_scale();
+      return scale * (2.0f * xq - scale * qq);
+    }
+  };
+
+  static NIBBLE_DEVICE float nearest(float value) {
+    const float shift = 0x1.8p23f;
+    value = value < -127.0f ? -127.0f : value;
+    value = value > 127.0f ? 127.0f : value;
+    return (value + shift) - shift;
+  }
+
+  NIBBLE_DEVICE Sums sums_at(float inverse) const {
+    const float weight = 1.0f + 1e-4f;
+    float xq[8] = {}, qq[8] = {};
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < kv_scale_block; ++i) {
+      const float q = nearest(x[i] * inverse), wq = weight * q;
+      xq[i % 8] = xq[i % 8] + wq * x[i];
+      qq[i % 8] = qq[i % 8] + wq * q;
+    }
+    Sums sums{xq[0], qq[0]};
+    NIBBLE_UNROLL
+    for (std::uint32_t l = 1; l < 8; ++l) {
+      sums.xq = sums.xq + xq[l];
+      sums.qq = sums.qq + qq[l];
+    }
+    return sums;
+  }
+
+  NIBBLE_DEVICE std::uint16_t fit_scale() const {
+    float extreme = 0.0f;
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < kv_scale_block; ++i)
+      extreme = device::abs(x[i]) > device::abs(extreme) ? x[i] : extreme;
+    Sums best;
+    const auto try_inverse = [&](float inverse) {
+      const Sums sums = sums_at(inverse);
+      if (sums.best_gain() > best.best_gain()) best = sums;
+    };
+    if (!(device::abs(extreme) < 0x1p-100f)) {
+      for (int k = 0; k < 14; ++k) {
+        const float outermost = k < 7 ? -127.0f : 127.0f;
+        try_inverse((outermost + static_cast<float>(k % 7 - 3) / 4.0f) / extreme);
+      }
+      for (int round = 0; round < 2 && best.xq != 0.0f; ++round) try_inverse(1.0f / best.best_scale());
+    }
+    return to_sixteen_bits<KvType::F16>(best.best_scale());
+  }
+
+  NIBBLE_DEVICE static float inverse_or_zero(float scale) {
+    const float inverse = 1.0f / scale;
+    return (device::bits_of(inverse) & 0x7fffffffu) < 0x7f800000u ? inverse : 0.0f;
+  }
+};
+
+// Appends the keys and values of a batch. Blocks (tokens, heads of keys and then of values).
+template <KvType type>
+struct StoreKv {
+  static constexpr std::uint32_t threads = 64;
+  const float* in;  // (tokens, 2 * n_kv_heads, head_dim), rows `stride` apart
+  std::uint32_t stride, n_kv_heads, head_dim;
+  const std::uint32_t *positions, *sequence;  // (tokens)
+  PagesOfLayer pages;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t t = device::block_x(), head = device::block_y();
+    const float* row = in + std::size_t{t} * stride + head * head_dim;
+    std::byte* to = pages.part(sequence[t], positions[t], head);
+    const std::uint32_t slot = positions[t] % kv_page_size;
+    if (head < n_kv_heads)
+      store<KvPart::keys>(row, slot, to);
+    else
+      store<KvPart::values>(row, slot, to);
+  }
+
+  template <KvPart part>
+  NIBBLE_DEVICE void store(const float* row, std::uint32_t slot, std::byte* to) const {
+    if constexpr (type == KvType::Q8_0) {
+      for (std::uint32_t b = device::thread(); b < head_dim / kv_scale_block; b += threads)
+        store_block<part>(row + b * kv_scale_block, slot, b, to);
+    } else {
+      for (std::uint32_t d = device::thread(); d < head_dim; d += threads) {
+        const std::uint32_t at = kv_element<part>(head_dim, slot, d);
+        if constexpr (type == KvType::F32)
+          reinterpret_cast<float*>(to)[at] = row[d];
+        else
+          reinterpret_cast<std::uint16_t*>(to)[at] = to_sixteen_bits<type>(row[d]);
+      }
+    }
+  }
+
+  template <KvPart part>
+  NIBBLE_DEVICE void store_block(const float* row, std::uint32_t slot, std::uint32_t b, std::byte* to) const {
+    const Q8Block block(row);
+    const std::uint16_t scale = block.fit_scale();
+    auto* scales = reinterpret_cast<std::uint16_t*>(to + std::size_t{kv_page_size} * head_dim);
+    scales[kv_element<part>(head_dim / kv_scale_block, slot, b)] = scale;
+    const float inverse = Q8Block::inverse_or_zero(device::half_to_float(scale));
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < kv_scale_block; ++i)
+      reinterpret_cast<std::int8_t*>(to)[kv_element<part>(head_dim, slot, b * kv_scale_block + i)] =
+          static_cast<std::int8_t>(Q8Block::nearest(block.x[i] * inverse));
+  }
+};
+
+using KvKernels =
+    KernelList<StoreKv<KvType::F32>, StoreKv<KvType::F16>, StoreKv<KvType::BF16>, StoreKv<KvType::Q8_0>>;
+
+}  // namespace nibble::inline v0::cuda

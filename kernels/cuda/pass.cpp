@@ -1,0 +1,327 @@
+// What a batch brings along goes to the device at once; then one launch or two for each step.
+// How work is cut never changes a result: every output is computed whole, in one order.
+#include "kernels/cuda/pass.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "nibble/backend/check.hpp"
+
+namespace nibble::inline v0::cuda {
+
+namespace {
+
+std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return a / b + (a % b != 0); }
+
+class Pass {
+ public:
+  Pass(const Prepared& p, Runtime& runtime, const BackendOptions& options, const Batch& batch,
+       const std::stop_token& stop)
+      : p_(p), plan_(*p.plan), runtime_(runtime), options_(options), batch_(batch), stop_(stop) {}
+
+  // Tokens [0, n) of the batch whose pages find a place in the table.
+  std::size_t fitting_tokens() const {
+    std::uint64_t pages = 0;
+    std::size_t n = 0;
+    while (n < batch_.tokens.size()) {
+      const std::size_t end = end_of_sequence(n);
+      for (std::size_t layer = 0; layer < plan_.kv.size(); ++layer) pages += visible(layer, n, end).size();
+      if (n != 0 && pages > options_.kv_pages) break;
+      n = end;
+    }
+    return n;
+  }
+
+  void run(std::span<float> logits) {
+    send_batch();
+    for (std::size_t i = 0; i < plan_.ropes.size(); ++i) compute_angles(i);
+    for (const Step& step : plan_.steps) {
+      throw_if_stopped(stop_);
+      run(step);
+      runtime_.throttle();
+    }
+    throw_if_stopped(stop_);
+    const std::uint64_t row = std::uint64_t{plan_.vocab_size} * sizeof(float);
+    const std::uint64_t stride = p_.layout.strides[plan_.logits.buffer] * sizeof(float);
+    const auto* from = p_.activation<std::byte>(p_.layout.buffers[plan_.logits.buffer]);
+    auto* to = reinterpret_cast<std::byte*>(logits.data());
+    if (row == stride) {
+      runtime_.download(to, from, row * batch_.outputs.size());
+    } else {
+      for (std::size_t i = 0; i < batch_.outputs.size(); ++i)
+        runtime_.download(to + i * row, from + i * stride, row);
+    }
+    runtime_.synchronise();
+  }
+
+ private:
+  std::size_t end_of_sequence(std::size_t token) const {
+    std::size_t end = token + 1;
+    while (end < batch_.tokens.size() && batch_.sequence[end] == batch_.sequence[token]) ++end;
+    return end;
+  }
+
+  // The pages that tokens [begin, end) of one sequence see.
+  std::span<const PageId> visible(std::size_t layer, std::size_t begin, std::size_t end) const {
+    const KvSequence& kv = *batch_.sequences[batch_.sequence[begin]].kv;
+    const std::size_t first = first_visible(plan_.kv[layer], batch_.positions[begin]) / kv_page_size;
+    const std::size_t last = batch_.positions[end - 1] / kv_page_size;
+    return std::span(kv.pages[layer]).subspan(first, last + 1 - first);
+  }
+
+  // Sequences are numbered anew, in the order of the batch.
+  void send_batch() {
+    auto* host = reinterpret_cast<std::uint32_t*>(p_.batch.data());
+    const BatchPlaces& at = p_.layout.in_batch;
+    std::ranges::transform(batch_.tokens, host + at.tokens,
+                           [](std::int32_t t) { return static_cast<std::uint32_t>(t); });
+    std::copy_n(batch_.positions.begin(), batch_.tokens.size(), host + at.positions);
+    std::ranges::copy(batch_.outputs, host + at.outputs);
+    std::uint32_t next = 0, n_sequences = 0;
+    for (std::size_t begin = 0, end; begin < batch_.tokens.size(); begin = end, ++n_sequences) {
+      end = end_of_sequence(begin);
+      std::fill(host + at.sequence + begin, host + at.sequence + end, n_sequences);
+      for (std::size_t layer = 0; layer < plan_.kv.size(); ++layer) {
+        const std::span<const PageId> pages = visible(layer, begin, end);
+        const std::uint32_t first = first_visible(plan_.kv[layer], batch_.positions[begin]) / kv_page_size;
+        host[at.first + layer * options_.max_tokens + n_sequences] = next - first;
+        std::ranges::copy(pages, host + at.table + next);
+        next += static_cast<std::uint32_t>(pages.size());
+      }
+    }
+    runtime_.upload(p_.activation<std::byte>(p_.layout.batch), p_.batch.data(),
+                    (at.table + next) * sizeof(std::uint32_t));
+  }
+
+  const std::uint32_t* in_batch(std::uint64_t place) const {
+    return p_.activation<const std::uint32_t>(p_.layout.batch) + place;
+  }
+  std::uint32_t n_tokens() const { return static_cast<std::uint32_t>(batch_.tokens.size()); }
+  bool is_tokens(const Slot& slot) const { return plan_.buffers[slot.buffer].rows == Rows::tokens; }
+  std::uint32_t n_rows(const Slot& slot) const {
+    return is_tokens(slot) ? n_tokens() : static_cast<std::uint32_t>(batch_.outputs.size());
+  }
+  std::uint32_t stride(const Slot& slot) const {
+    return static_cast<std::uint32_t>(p_.layout.strides[slot.buffer]);
+  }
+  float* data(const Slot& slot) const {
+    return p_.activation<float>(p_.layout.buffers[slot.buffer]) + slot.offset;
+  }
+  // The token of each row of a slot, or null: the same.
+  const std::uint32_t* tokens_of(const Slot& slot) const {
+    return is_tokens(slot) ? nullptr : in_batch(p_.layout.in_batch.outputs);
+  }
+  // The row of `slot` that belongs to each row of `out`, or null: the same.
+  const std::uint32_t* from(const Slot& slot, const Slot& out) const {
+    return is_tokens(slot) ? tokens_of(out) : nullptr;
+  }
+  Input input(const Slot& slot, const Slot& out) const { return {data(slot), stride(slot), from(slot, out)}; }
+  Output output(const Slot& slot) const { return {data(slot), stride(slot), n_rows(slot), slot.width}; }
+  const float* floats(WeightId id) const {
+    return id == no_weight ? nullptr : p_.weight<const float>(p_.layout.weights[id].offset);
+  }
+  DeviceMatrix matrix(const Step& s) const {
+    const WeightPlace& place = p_.layout.weights[s.w];
+    const std::uint64_t next = s.args.n_experts > 1 ? p_.layout.weights[s.w + 1].offset - place.offset : 0;
+    return {place.format, place.rows, place.cols, p_.weight<const std::byte>(place.offset), next};
+  }
+
+  template <class Kernel>
+  void launch_elementwise(const Kernel& kernel) {
+    runtime_.launch({kernel.out.n_rows, ceil_div(kernel.out.width, Kernel::threads)}, kernel);
+  }
+
+  void compute_angles(std::size_t i) {
+    const RopeTable& table = plan_.ropes[i];
+    const auto pairs = static_cast<std::uint32_t>(table.inverse_frequency.size());
+    runtime_.launch({n_tokens(), ceil_div(pairs, Angles::threads)},
+                    Angles{in_batch(p_.layout.in_batch.positions), p_.weight<const float>(p_.layout.ropes[i]),
+                           pairs, table.magnitude, p_.activation<float>(p_.layout.angles[i])});
+  }
+
+  void run(const Step& s) {
+    switch (s.op) {
+      case Op::embed: return embed(s);
+      case Op::norm:
+        return runtime_.launch({n_rows(s.out), s.out.width / s.args.group, Norm::shared_bytes},
+                               Norm{input(s.a, s.out), floats(s.w), s.args.group, s.args.eps, output(s.out)});
+      case Op::matmul: return matmul(s);
+      case Op::route:
+        return runtime_.launch({n_rows(s.out)}, Route{input(s.a, s.out), s.args.n_experts, s.args.n_used,
+                                                      s.args.softmax_all, output(s.out)});
+      case Op::rope: return rope(s);
+      case Op::attend: return attend(s);
+      case Op::gate:
+        return launch_elementwise(
+            Gate{input(s.a, s.out), input(s.b, s.out), output(s.out), s.args.activation});
+      case Op::add:
+        return launch_elementwise(Add{input(s.a, s.out), input(s.b, s.out), s.b.width, output(s.out)});
+      case Op::gather:
+        return launch_elementwise(Gather{input(s.a, s.out),
+                                         p_.weight<const std::uint32_t>(p_.layout.orders[s.args.order]),
+                                         output(s.out)});
+    }
+  }
+
+  void embed(const Step& s) {
+    p_.layout.weights[s.w].family->look_up(
+        runtime_, {.matrix = matrix(s),
+                   .tokens = reinterpret_cast<const std::int32_t*>(in_batch(p_.layout.in_batch.tokens)),
+                   .n_rows = n_rows(s.out),
+                   .out = data(s.out),
+                   .out_stride = stride(s.out),
+                   .scale = s.args.scale});
+  }
+
+  void matmul(const Step& s) {
+    if (n_rows(s.out) == 0) return;
+    const Args& g = s.args;
+    Multiply work{.matrix = matrix(s),
+                  .in = data(s.a),
+                  .in_stride = stride(s.a),
+                  .from = from(s.a, s.out),
+                  .n_rows = n_rows(s.out),
+                  .out = data(s.out),
+                  .out_stride = stride(s.out),
+                  .bias = floats(g.bias),
+                  .scale = g.scale,
+                  .softcap = g.softcap};
+    if (g.n_experts != 0) {
+      work.n_used = g.n_used;
+      work.n_experts = g.n_experts;
+      work.routed = data(s.b);
+      work.routed_stride = stride(s.b);
+      work.routed_from = from(s.b, s.out);
+      work.own_inputs = s.a.width != work.matrix.cols;
+      work.weighted = g.weighted;
+    }
+    work.scratch = p_.activation<std::byte>(p_.layout.scratch);
+    p_.layout.weights[s.w].family->multiply(runtime_, work);
+  }
+
+  void rope(const Step& s) {
+    const RopeTable& table = plan_.ropes[s.args.rope];
+    const auto pairs = static_cast<std::uint32_t>(table.inverse_frequency.size());
+    runtime_.launch(
+        {n_rows(s.out), ceil_div(s.args.n_heads * pairs, Rope::threads)},
+        Rope{output(s.out), tokens_of(s.out), p_.activation<const float>(p_.layout.angles[s.args.rope]),
+             pairs, s.args.n_heads, s.args.head_dim, table.pairs});
+  }
+
+  PagesOfLayer pages(const Args& args) const {
+    const BatchPlaces& at = p_.layout.in_batch;
+    return {p_.kv.data(), p_.layout.page_bytes, kv_head_bytes(options_.kv_type, args.head_dim),
+            in_batch(at.table), in_batch(at.first + std::uint64_t{args.layer} * options_.max_tokens)};
+  }
+
+  void attend(const Step& s) {
+    switch (options_.kv_type) {
+      case KvType::F32: return attend<KvType::F32>(s);
+      case KvType::F16: return attend<KvType::F16>(s);
+      case KvType::BF16: return attend<KvType::BF16>(s);
+      case KvType::Q8_0: return attend<KvType::Q8_0>(s);
+    }
+  }
+
+  template <KvType type>
+  void attend(const Step& s) {
+    const BatchPlaces& at = p_.layout.in_batch;
+    const Args& g = s.args;
+    runtime_.launch({n_tokens(), 2 * g.n_kv_heads},
+                    StoreKv<type>{data(s.b), stride(s.b), g.n_kv_heads, g.head_dim, in_batch(at.positions),
+                                  in_batch(at.sequence), pages(g)});
+    switch (cut_attend(g).queries) {
+      case 1: return attend_rows<type, 1>(s);
+      case 4: return attend_rows<type, 4>(s);
+      default: return attend_rows<type, 8>(s);
+    }
+  }
+
+  // The most spans that a row of the output sees.
+  std::uint32_t n_spans(const Step& s) const {
+    std::uint32_t most = 0;
+    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
+      const std::uint32_t position =
+          batch_.positions[token_of(batch_, is_tokens(s.out) ? Rows::tokens : Rows::outputs, i)];
+      const std::uint32_t first =
+          s.args.window == 0 || position < s.args.window ? 0 : position + 1 - s.args.window;
+      most = std::max(most, position / attend_span + 1 - first / attend_span);
+    }
+    return most;
+  }
+
+  template <KvType type, std::uint32_t Q>
+  void attend_rows(const Step& s) {
+    const Args& g = s.args;
+    if (n_rows(s.out) == 0) return;
+    const AttendCut cut = cut_attend(g);
+    const BatchPlaces& at = p_.layout.in_batch;
+    const std::uint32_t blocks = n_rows(s.out) * g.n_kv_heads * cut.parts, spans = n_spans(s);
+    Attend<type, Q> kernel{.shape = {g.n_kv_heads, g.n_heads / g.n_kv_heads, g.head_dim, g.window, cut.parts,
+                                     tokens_of(s.out), in_batch(at.positions), in_batch(at.sequence)},
+                           .pages = pages(g),
+                           .q = input(s.a, s.out),
+                           .out = output(s.out),
+                           .sinks = floats(s.w),
+                           .scale = g.scale,
+                           .softcap = g.softcap,
+                           .partials = {},
+                           .first_span = 0};
+    const std::uint32_t together = spans_together(blocks, spans);
+    if (together == 1) return runtime_.launch({blocks, 1, cut.shared_bytes}, kernel);
+    kernel.partials = {p_.activation<float>(p_.layout.scratch), Q, g.head_dim};
+    for (std::uint32_t first = 0; first < spans; first += together) {
+      throw_if_stopped(stop_);
+      kernel.first_span = first;
+      runtime_.launch({blocks, std::min(together, spans - first), cut.shared_bytes}, kernel);
+      runtime_.launch({blocks}, MergeSpans{kernel.shape, kernel.out, kernel.sinks, kernel.partials, first,
+                                           together, first + together >= spans});
+    }
+  }
+
+  const Prepared& p_;
+  const Plan& plan_;
+  Runtime& runtime_;
+  const BackendOptions& options_;
+  const Batch& batch_;
+  const std::stop_token& stop_;
+};
+
+// Waits for what was launched, for it reads and writes memory of the caller.
+struct Finish {
+  Runtime& runtime;
+  ~Finish() {
+    try {
+      runtime.synchronise();
+    } catch (...) {  // an error is on its way already, and is the earlier one
+    }
+  }
+};
+
+}  // namespace
+
+void run_batch(const Prepared& prepared, Runtime& runtime, const BackendOptions& options, const Batch& batch,
+               std::span<float> logits, const std::stop_token& stop) {
+  const Finish finish{runtime};
+  std::vector<std::uint32_t> outputs;
+  std::size_t first_output = 0;
+  for (std::size_t first = 0; first < batch.tokens.size();) {
+    Batch part = batch;
+    part.tokens = batch.tokens.subspan(first);
+    part.positions = batch.positions.subspan(first);
+    part.sequence = batch.sequence.subspan(first);
+    const std::size_t n = Pass(prepared, runtime, options, part, stop).fitting_tokens();
+    part.tokens = part.tokens.first(n);
+    outputs.clear();
+    for (const std::uint32_t token : batch.outputs.subspan(first_output))
+      if (token < first + n) outputs.push_back(token - static_cast<std::uint32_t>(first));
+    part.outputs = outputs;
+    const std::uint64_t width = prepared.plan->vocab_size;
+    Pass(prepared, runtime, options, part, stop)
+        .run(logits.subspan(first_output * width, outputs.size() * width));
+    first += n;
+    first_output += outputs.size();
+  }
+}
+
+}  // namespace nibble::inline v0::cuda

@@ -1,0 +1,107 @@
+// The operator table on the CUDA backend: every op, format and many shapes against the reference in double,
+// and the same bits for every chunking. On the emulator every seventh shape; NIBBLE_CUDA_SHAPES=1 takes them
+// all.
+#include <cstdlib>
+
+#include "kernels/backends.hpp"
+#include "support/catch.hpp"
+#include "tests/cuda/subject.hpp"
+#include "tests/kernels/op_cases.hpp"
+
+using namespace nibble;
+
+namespace {
+
+constexpr std::uint32_t n_shapes = 200;
+
+std::uint32_t stride() {
+  const char* given = std::getenv("NIBBLE_CUDA_SHAPES");
+  return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : 23;
+}
+
+// Few outputs say little of arithmetic that rounds inputs: of those, all together are held to it.
+constexpr std::size_t enough_outputs = 256;
+constexpr double int8_tolerance = 1e-4, float_tolerance = 1e-11;
+
+void check_case(const Case& c, double allowed, Nmse* pool = nullptr) {
+  BackendOptions exact = c.options;
+  exact.float64 = true;
+  const auto oracle = reference::make_backend(exact);
+  oracle->prepare(c.toy.plan, c.toy.weights, {});
+  const std::vector<float> expected = run_tokens(*oracle, c.toy, c.options, c.tokens, c.tokens);
+  const auto backend = make_subject(c.options);
+  backend->prepare(c.toy.plan, c.toy.weights, {});
+  const std::vector<float> got = run_tokens(*backend, c.toy, c.options, c.tokens, c.tokens);
+  if (pool != nullptr) pool->add(got, expected);
+  if (pool == nullptr || expected.size() >= enough_outputs) REQUIRE(nmse(got, expected) <= allowed);
+  REQUIRE(same_bits(run_tokens(*backend, c.toy, c.options, c.tokens, 1 + c.tokens / 3), got));
+}
+
+// A matmul's inputs are rounded where its family does so: for formats of codes.
+double tolerance(const Format& format) { return format.codes.group != 0 ? int8_tolerance : float_tolerance; }
+
+}  // namespace
+
+TEST_CASE("cuda: matmul of every format equals the reference") {
+  for (const Format& format : formats()) {
+    DYNAMIC_SECTION(format.name) {
+      const std::vector<std::byte> bytes = bank(format, bank_elements);
+      Nmse pool;
+      for (std::uint32_t i = 1; i <= n_shapes; i += stride()) {
+        const Case c = matmul_case(format, bytes, i);
+        CAPTURE(i, c.tokens);
+        check_case(c, tolerance(format), &pool);
+      }
+      REQUIRE(pool.value() <= tolerance(format));
+    }
+  }
+}
+
+TEST_CASE("cuda: matmul of experts in every format equals the reference") {
+  for (const Format& format : formats()) {
+    DYNAMIC_SECTION(format.name) {
+      const std::vector<std::byte> bytes = bank(format, bank_elements);
+      Nmse pool;
+      for (std::uint32_t i = 1; i <= n_shapes / 4; i += stride()) {
+        const Case c = expert_case(format, bytes, i);
+        CAPTURE(i, c.tokens);
+        check_case(c, tolerance(format), &pool);
+      }
+      REQUIRE(pool.value() <= tolerance(format));
+    }
+  }
+}
+
+TEST_CASE("cuda: embed of every format is exact") {
+  for (const Format& format : formats()) {
+    DYNAMIC_SECTION(format.name) {
+      std::mt19937 random(2);
+      for (std::uint32_t i = 0; i < n_shapes; i += stride())
+        check_case(embed_case(format, random), float_tolerance);
+    }
+  }
+}
+
+TEST_CASE("cuda: ops that go row by row equal the reference") {
+  for (std::uint32_t i = 0; i < n_shapes; i += stride()) {
+    CAPTURE(i);
+    check_case(route_case(i), float_tolerance);
+    check_case(norm_case(static_cast<int>(i)), float_tolerance);
+    check_case(rope_case(static_cast<int>(i)), float_tolerance);
+  }
+  for (std::uint32_t i = 0; i < 3 * n_shapes; i += stride()) {
+    CAPTURE(i);
+    check_case(gate_case(static_cast<int>(i)), float_tolerance);
+  }
+}
+
+TEST_CASE("cuda: attend equals the reference, for every type of cache") {
+  const KvType type = GENERATE(KvType::F16, KvType::F32, KvType::BF16, KvType::Q8_0);
+  DYNAMIC_SECTION(to_string(type)) {
+    for (std::uint32_t i = 0; i < n_shapes; i += stride()) {
+      CAPTURE(i);
+      std::mt19937 random(i);
+      check_case(attend_case(i, type, draw(random, 200)), float_tolerance);
+    }
+  }
+}
