@@ -122,6 +122,15 @@ NIBBLE_DEVICE void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], con
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// The same with c = a b.
+NIBBLE_DEVICE void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%10,%10,%10,%10};"
+      : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(0.0f));
+}
+
 NIBBLE_DEVICE Words4 load_words4(const void* p) {
   const uint4 v = *static_cast<const uint4*>(p);
   return {v.x, v.y, v.z, v.w};
@@ -244,6 +253,11 @@ inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std:
     }
     c[i] = static_cast<float>(c[i] + sum);
   }
+}
+
+inline void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  for (float& x : c) x = 0;
+  multiply_tile(c, a, b);
 }
 
 inline Words4 load_words4(const void* p) { return *static_cast<const Words4*>(emulator::aligned(p, 16)); }
