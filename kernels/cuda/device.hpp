@@ -129,6 +129,10 @@ NIBBLE_DEVICE Words4 load_words4(const void* p) {
 NIBBLE_DEVICE void store_words4(void* p, const Words4& words) {
   *static_cast<uint4*>(p) = make_uint4(words.x, words.y, words.z, words.w);
 }
+NIBBLE_DEVICE Words2 load_words2(const void* p) {
+  const uint2 v = *static_cast<const uint2*>(p);
+  return {v.x, v.y};
+}
 // Of what is read once and need not stay in a cache.
 NIBBLE_DEVICE Words4 load_words4_once(const void* p) {
   const uint4 v = __ldcs(static_cast<const uint4*>(p));
@@ -246,8 +250,9 @@ inline Words4 load_words4(const void* p) { return *static_cast<const Words4*>(em
 inline void store_words4(void* p, const Words4& words) {
   *static_cast<Words4*>(const_cast<void*>(emulator::aligned(p, 16))) = words;
 }
+inline Words2 load_words2(const void* p) { return *static_cast<const Words2*>(emulator::aligned(p, 8)); }
 inline Words4 load_words4_once(const void* p) { return load_words4(p); }
-inline Words2 load_words2_once(const void* p) { return *static_cast<const Words2*>(emulator::aligned(p, 8)); }
+inline Words2 load_words2_once(const void* p) { return load_words2(p); }
 inline std::uint32_t load_word_once(const void* p) {
   return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
 }

@@ -16,7 +16,8 @@ struct KernelsOf {
   using LookUp = LookUpRows<layout>;
   using Few = MatmulBySlices<layout, 1, 1>;
   using Some = MatmulBySlices<layout, 2, 4>;
-  using List = KernelList<LookUp, Few, Some>;
+  using Many = MatmulByRows<layout>;
+  using List = KernelList<LookUp, Few, Some, Many>;
 };
 
 template <class Coded>

@@ -10,6 +10,8 @@ namespace nibble::inline v0::cuda {
 namespace {
 
 constexpr std::uint64_t scratch_alignment = 256;
+// Fewer large blocks than this leave most of a device idle: then smaller ones do the work.
+constexpr std::uint32_t enough_blocks = 64;
 
 constexpr std::uint64_t align(std::uint64_t bytes) {
   return (bytes + scratch_alignment - 1) / scratch_alignment * scratch_alignment;
@@ -91,29 +93,39 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work) {
           .routed_from = work.routed_from};
 }
 
+// Blocks of the grid's y: of experts no more than can be in use.
+std::uint32_t n_groups(const Multiply& work) { return std::min(work.n_rows * work.n_used, work.n_experts); }
+
 template <class Kernel>
-void launch(Runtime& runtime, const MatmulJob& job, std::uint32_t n_groups) {
+void launch(Runtime& runtime, const Multiply& work, const MatmulJob& job) {
   runtime.launch({.x = blocks(job.rows, Kernel::rows),
-                  .y = job.n_used != 0 ? n_groups : blocks(job.n_inputs, Kernel::tokens),
+                  .y = job.n_used != 0 ? n_groups(work) : blocks(job.n_inputs, Kernel::tokens),
                   .shared_bytes = Kernel::shared_bytes},
                  Kernel{job});
 }
 
-// Which kernel runs changes no bit of an output.
-void multiply(Runtime& runtime, const Multiply& work) {
-  const MatmulJob job = prepare(runtime, work);
-  const std::uint32_t n_uses = work.n_rows * work.n_used, n_groups = std::min(n_uses, work.n_experts),
-                      together = n_groups == 0 ? work.n_rows : blocks(n_uses, n_groups);
-  visit_kernels(*work.matrix.format, [&]<class Kernels>() {
-    if (together <= Kernels::Few::tokens) {
-      launch<typename Kernels::Few>(runtime, job, n_groups);
-    } else {
-      launch<typename Kernels::Some>(runtime, job, n_groups);
-    }
-  });
-}
+void multiply(Runtime& runtime, const Multiply& work) { multiply_in(runtime, work, best_shape(work)); }
 
 }  // namespace
+
+BlockShape best_shape(const Multiply& work) {
+  using Kernels = KernelsOf<layout_of<Q4_0>>;  // the same outputs to a block as of any format
+  const std::uint32_t groups = std::max(1u, n_groups(work));
+  const std::uint32_t together = blocks(work.n_rows * std::max(1u, work.n_used), groups);
+  if (together <= Kernels::Few::tokens) return BlockShape::few_inputs;
+  const std::uint64_t large = std::uint64_t{groups} * blocks(together, Kernels::Many::tokens) *
+                              blocks(work.matrix.rows, Kernels::Many::rows);
+  return large < enough_blocks ? BlockShape::some_inputs : BlockShape::many_inputs;
+}
+
+void multiply_in(Runtime& runtime, const Multiply& work, BlockShape shape) {
+  const MatmulJob job = prepare(runtime, work);
+  visit_kernels(*work.matrix.format, [&]<class Kernels>() {
+    if (shape == BlockShape::few_inputs) launch<typename Kernels::Few>(runtime, work, job);
+    if (shape == BlockShape::some_inputs) launch<typename Kernels::Some>(runtime, work, job);
+    if (shape == BlockShape::many_inputs) launch<typename Kernels::Many>(runtime, work, job);
+  });
+}
 
 const MatrixFamily fragments_family{
     .name = "fragments",

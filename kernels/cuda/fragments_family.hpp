@@ -9,4 +9,13 @@ namespace nibble::inline v0::cuda {
 // Every format with codes; rows of any number, columns as the format has them.
 extern const MatrixFamily fragments_family;
 
+// How outputs are shared out to blocks; which is fastest depends on how many rows of inputs there are. None
+// changes a bit of an output.
+enum class BlockShape : std::uint8_t { few_inputs, some_inputs, many_inputs };
+
+// What fragments_family.multiply takes.
+BlockShape best_shape(const Multiply& work);
+
+void multiply_in(Runtime& runtime, const Multiply& work, BlockShape shape);
+
 }  // namespace nibble::inline v0::cuda

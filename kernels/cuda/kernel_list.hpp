@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 namespace nibble::inline v0::cuda {
@@ -24,6 +25,16 @@ struct KernelList {
     (visit.template operator()<K>(), ...);
   }
 };
+
+// Blocks that a multiprocessor is to hold at once, at least: registers are shared out for so many.
+template <class Kernel>
+constexpr std::uint32_t resident_blocks() {
+  if constexpr (requires { Kernel::resident_blocks; }) {
+    return Kernel::resident_blocks;
+  } else {
+    return 1;
+  }
+}
 
 template <class... Lists>
 struct Joined;

@@ -132,6 +132,7 @@ template <FragmentLayout layout, std::uint32_t row_tiles, std::uint32_t token_ti
 struct MatmulBySlices {
   static constexpr std::uint32_t threads = k_slices * device::warp_size, tokens = 8 * token_tiles,
                                  rows = tile_rows * row_tiles;
+  static constexpr std::uint32_t resident_blocks = row_tiles == 1 ? 2 : 1;
   static constexpr std::uint32_t outputs = tile_rows * tokens;  // of one row tile
   static constexpr std::uint32_t shared_bytes = k_slices * outputs * sizeof(float);
   // Tiles on their way to a warp: at two or more blocks a multiprocessor 32 KiB and more are in flight.
@@ -199,22 +200,16 @@ struct MatmulBySlices {
                                    float (&acc)[row_tiles][token_tiles][4]) const {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
-      Words4 b[token_tiles] = {};
-      float sums[token_tiles][2][2] = {};
-      NIBBLE_UNROLL
-      for (std::uint32_t j = 0; j < token_tiles; ++j) {
-        if (j >= used) break;
-        b[j] = device::load_words4(inputs[j] + 128 * tile + 64 * step);
+      const auto load = [&](std::uint32_t j) {
+        InputWords in{device::load_words4(inputs[j] + 128 * tile + 64 * step), {}};
         if constexpr (layout.has_m) {
-          for (std::uint32_t i = 0; i < 2; ++i) {
-            const auto* from = reinterpret_cast<const float*>(input_sums[j][i] + 16 * tile + 8 * step);
-            sums[j][i][0] = from[0], sums[j][i][1] = from[1];
-          }
+          NIBBLE_UNROLL
+          for (std::uint32_t i = 0; i < 2; ++i)
+            load_sums(input_sums[j][i] + 16 * tile + 8 * step, in.sums[i]);
         }
-      }
-      NIBBLE_UNROLL
-      for (std::uint32_t r = 0; r < row_tiles; ++r)
-        multiply_half_tile<layout, token_tiles>(words[r], step, job.levels, b, sums, used, acc[r]);
+        return in;
+      };
+      multiply_half_tile<layout>(words, step, job.levels, used, load, acc);
     }
   }
 
@@ -240,6 +235,141 @@ struct MatmulBySlices {
       NIBBLE_UNROLL
       for (std::uint32_t s = 0; s < k_slices; ++s) total = total + slices[s * outputs + at];
       if (row < job.rows && first + token < group.end) job.store(group.expert, first + token, row, total);
+    }
+  }
+};
+
+template <FragmentLayout layout>
+struct MatmulByRows {
+  static constexpr std::uint32_t warps = 8, row_tiles = 2, token_tiles = 8;
+  static constexpr std::uint32_t threads = warps * device::warp_size, tokens = 8 * token_tiles,
+                                 rows = warps * row_tiles * tile_rows;
+  // The ring: stages of one tile's columns of all tokens, 128 bytes of halves each, then 16 of sums.
+  static constexpr std::uint32_t stages = 4, halves = 128 * tokens, sums = layout.has_m ? 16 * tokens : 0;
+  static constexpr std::uint32_t shared_bytes = stages * (halves + sums);
+  MatmulJob job;
+
+  NIBBLE_DEVICE void operator()() const {
+    const ExpertGroup group = job.group(tokens);
+    for (std::uint32_t first = group.begin; first < group.end; first += tokens) multiply(group, first);
+  }
+
+ private:
+  using Words = TileWords<layout>;
+  using Outputs = float[row_tiles][token_tiles][4];
+
+  // This thread's part of copying the inputs.
+  struct Source {
+    const std::byte *pieces[2], *sums;
+  };
+
+  NIBBLE_DEVICE void multiply(const ExpertGroup& group, std::uint32_t first) const {
+    const std::uint32_t n_tiles = job.n_tiles(), places = group.end - first, lane = device::thread() % 32,
+                        row_tile = (device::block_x() * warps + device::thread() / 32) * row_tiles;
+    const std::byte* weights[row_tiles];
+    Words next[row_tiles];
+    NIBBLE_UNROLL
+    for (std::uint32_t r = 0; r < row_tiles; ++r) {
+      weights[r] = job.template row_tile<layout>(group.expert, row_tile + r);
+      next[r].load(weights[r], 0, lane);
+    }
+    const Source from = source(first, places);
+    device::sync_block();
+    for (std::uint32_t tile = 0; tile < stages - 1; ++tile) copy(from, tile, n_tiles);
+    Outputs total = {};
+    for (std::uint32_t slice = 0, tile = 0; slice < k_slices; ++slice) {
+      Outputs acc = {};
+      for (; tile < n_tiles * (slice + 1) / k_slices; ++tile) {
+        device::wait_copies<stages - 2>();
+        device::sync_block();
+        copy(from, tile + stages - 1, n_tiles);
+        Words words[row_tiles];
+        NIBBLE_UNROLL
+        for (std::uint32_t r = 0; r < row_tiles; ++r) {
+          words[r] = next[r];
+          if (tile + 1 < n_tiles) next[r].load(weights[r], tile + 1, lane);
+        }
+        multiply_tile(words, stage(tile), (places + 7) / 8, acc);
+      }
+      NIBBLE_UNROLL
+      for (std::uint32_t n = 0; n < row_tiles * token_tiles * 4; ++n)
+        at(total, n) = at(total, n) + at(acc, n);
+    }
+    store(group, first, row_tile, total);
+  }
+
+  NIBBLE_DEVICE static float& at(Outputs& outputs, std::uint32_t n) {
+    return outputs[n / (4 * token_tiles)][n / 4 % token_tiles][n % 4];
+  }
+
+  NIBBLE_DEVICE static std::byte* stage(std::uint32_t tile) {
+    return device::shared() + tile % stages * (halves + sums);
+  }
+
+  // Sixteen bytes each, neighbouring threads of one row: of places that are missing, of the last one.
+  NIBBLE_DEVICE Source source(std::uint32_t first, std::uint32_t places) const {
+    const auto at = [&](std::uint32_t place) {
+      return job.input(first + (place < places ? place : places - 1));
+    };
+    const std::uint32_t thread = device::thread();
+    return {{at(thread / 8) + 16 * (thread % 8), at(thread / 8 + threads / 8) + 16 * (thread % 8)},
+            at(thread % tokens) + activation_layout(job.cols).sums()};
+  }
+
+  // Where a token's 16 bytes `piece` of 8 lie: odd tokens' halves of 64 change places, so that a quarter of a
+  // warp's reads meets every bank once.
+  NIBBLE_DEVICE static std::uint32_t place_of(std::uint32_t token, std::uint32_t piece) {
+    return 128 * token + (16 * piece ^ 64 * (token % 2));
+  }
+
+  NIBBLE_DEVICE void copy(const Source& from, std::uint32_t tile, std::uint32_t n_tiles) const {
+    if (tile < n_tiles) {
+      std::byte* to = stage(tile);
+      NIBBLE_UNROLL
+      for (std::uint32_t n = 0; n < 2; ++n) {
+        const std::uint32_t token = device::thread() / 8 + n * threads / 8;
+        device::copy_async16(to + place_of(token, device::thread() % 8), from.pieces[n] + 128 * tile);
+      }
+      if constexpr (layout.has_m) {
+        if (device::thread() < tokens)
+          device::copy_async16(to + halves + 16 * device::thread(), from.sums + 16 * tile);
+      }
+    }
+    device::end_copy_group();
+  }
+
+  NIBBLE_DEVICE void multiply_tile(const Words (&words)[row_tiles], const std::byte* inputs,
+                                   std::uint32_t used, Outputs& acc) const {
+    const std::uint32_t lane = device::thread() % 32;
+    NIBBLE_UNROLL
+    for (std::uint32_t step = 0; step < 2; ++step) {
+      const auto load = [&](std::uint32_t j) {
+        InputWords in{device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4)), {}};
+        if constexpr (layout.has_m) {
+          NIBBLE_UNROLL
+          for (std::uint32_t i = 0; i < 2; ++i)
+            load_sums(inputs + halves + 16 * (8 * j + 2 * (lane % 4) + i) + 8 * step, in.sums[i]);
+        }
+        return in;
+      };
+      multiply_half_tile<layout>(words, step, job.levels, used, load, acc);
+    }
+  }
+
+  NIBBLE_DEVICE void store(const ExpertGroup& group, std::uint32_t first, std::uint32_t row_tile,
+                           const Outputs& total) const {
+    const std::uint32_t lane = device::thread() % 32;
+    NIBBLE_UNROLL
+    for (std::uint32_t r = 0; r < row_tiles; ++r) {
+      NIBBLE_UNROLL
+      for (std::uint32_t j = 0; j < token_tiles; ++j) {
+        NIBBLE_UNROLL
+        for (std::uint32_t i = 0; i < 4; ++i) {
+          const std::uint32_t row = (row_tile + r) * tile_rows + lane / 4 + 8 * (i / 2),
+                              place = first + 8 * j + 2 * (lane % 4) + i % 2;
+          if (row < job.rows && place < group.end) job.store(group.expert, place, row, total[r][j][i]);
+        }
+      }
     }
   }
 };

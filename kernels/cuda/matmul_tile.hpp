@@ -151,33 +151,53 @@ struct TileWords {
   }
 };
 
-// Half a tile, 32 columns: step 0 or 1. acc[j] += scale * (levels . halves of token tile j) + min * sum,
-// group by group in increasing k; sums[j][column][operand] are those of 16 halves. Token tiles from `n` on
-// are left out.
-template <FragmentLayout layout, std::uint32_t token_tiles>
-NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout>& words, std::uint32_t step,
-                                      const Levels& levels, const Words4 (&b)[token_tiles],
-                                      const float (&sums)[token_tiles][2][2], std::uint32_t n,
-                                      float (&acc)[token_tiles][4]) {
-  constexpr std::uint32_t operands = layout.group / 16;  // of one group: 1 or 2
-  std::uint32_t a[2][4];
-  words.operand(2 * step, levels, a[0]);
-  words.operand(2 * step + 1, levels, a[1]);
+// What a lane needs of 32 columns of 8 rows of inputs: operands, and the sums of 16 halves of its two columns
+// of the output.
+struct InputWords {
+  Words4 b;
+  float sums[2][2];  // (column, operand)
+};
+
+NIBBLE_DEVICE void load_sums(const std::byte* from, float (&sums)[2]) {
+  const device::Words2 words = device::load_words2(from);
+  sums[0] = device::float_of(words.x), sums[1] = device::float_of(words.y);
+}
+
+// Half a tile, 32 columns: step 0 or 1. acc[r][j] += scale * (levels . halves) + min * sum, group by group in
+// increasing k; load(j) gives the inputs of token tile j, of which there are n.
+template <FragmentLayout layout, std::uint32_t row_tiles, std::uint32_t token_tiles, class Load>
+NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles], std::uint32_t step,
+                                      const Levels& levels, std::uint32_t n, const Load& load,
+                                      float (&acc)[row_tiles][token_tiles][4]) {
+  constexpr std::uint32_t operands = layout.group / 16, groups = 2 / operands;  // of one group: 1 or 2
+  std::uint32_t a[row_tiles][2][4];
+  GroupScale group[row_tiles][groups];
   NIBBLE_UNROLL
-  for (std::uint32_t first = 0; first < 2; first += operands) {
-    const GroupScale group = words.group((2 * step + first) / operands);
+  for (std::uint32_t r = 0; r < row_tiles; ++r) {
+    words[r].operand(2 * step, levels, a[r][0]);
+    words[r].operand(2 * step + 1, levels, a[r][1]);
     NIBBLE_UNROLL
-    for (std::uint32_t j = 0; j < token_tiles; ++j) {
-      if (j >= n) break;
-      float dot[4] = {0, 0, 0, 0};
-      if (first == 0) device::multiply_tile(dot, a[0], {b[j].x, b[j].y});
-      if (first + operands == 2) device::multiply_tile(dot, a[1], {b[j].z, b[j].w});
+    for (std::uint32_t g = 0; g < groups; ++g) group[r][g] = words[r].group(groups * step + g);
+  }
+  NIBBLE_UNROLL
+  for (std::uint32_t j = 0; j < token_tiles; ++j) {
+    if (j >= n) break;
+    const InputWords in = load(j);
+    NIBBLE_UNROLL
+    for (std::uint32_t r = 0; r < row_tiles; ++r) {
       NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < 4; ++i) {
-        acc[j][i] = device::fma(group.scale[i / 2], dot[i], acc[j][i]);
-        if constexpr (layout.has_m) {
-          const float sum = operands == 2 ? sums[j][i % 2][0] + sums[j][i % 2][1] : sums[j][i % 2][first];
-          acc[j][i] = device::fma(group.min[i / 2], sum, acc[j][i]);
+      for (std::uint32_t g = 0; g < groups; ++g) {
+        float dot[4] = {0, 0, 0, 0};
+        if (g == 0) device::multiply_tile(dot, a[r][0], {in.b.x, in.b.y});
+        if (g == groups - 1) device::multiply_tile(dot, a[r][1], {in.b.z, in.b.w});
+        NIBBLE_UNROLL
+        for (std::uint32_t i = 0; i < 4; ++i) {
+          float& out = acc[r][j][i];
+          out = device::fma(group[r][g].scale[i / 2], dot[i], out);
+          if constexpr (layout.has_m) {
+            const float* sums = in.sums[i % 2];
+            out = device::fma(group[r][g].min[i / 2], groups == 1 ? sums[0] + sums[1] : sums[g], out);
+          }
         }
       }
     }
