@@ -13,6 +13,9 @@ namespace {
 
 std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return a / b + (a % b != 0); }
 
+// All steps of so few tokens are over before anyone could call a stop late.
+constexpr std::uint32_t few_tokens = 8;
+
 class Pass {
  public:
   Pass(const Prepared& p, Runtime& runtime, const BackendOptions& options, const Batch& batch,
@@ -38,7 +41,7 @@ class Pass {
     for (const Step& step : plan_.steps) {
       throw_if_stopped(stop_);
       run(step);
-      runtime_.throttle();
+      if (n_tokens() > few_tokens) runtime_.throttle();
     }
     throw_if_stopped(stop_);
     const std::uint64_t row = std::uint64_t{plan_.vocab_size} * sizeof(float);

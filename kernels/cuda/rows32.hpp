@@ -1,4 +1,4 @@
-// The family that runs every format.
+// The family of F32, F16 and BF16.
 // Named by families.cpp.
 #pragma once
 

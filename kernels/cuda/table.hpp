@@ -1,5 +1,5 @@
 // What a family of packed matrices provides to the backend: how it packs on the host, and how it looks up
-// rows and multiplies on the device. Between backend.cpp and each family (rows.cpp runs every format).
+// rows and multiplies on the device. Between backend.cpp and each family (rows32.cpp, fragments_family.cpp).
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct MatrixFamily {
   void (*multiply)(Runtime& runtime, const Multiply& work);
 };
 
-// The families, best first; the last takes every format.
+// The families, best first; together they take every format.
 std::span<const MatrixFamily* const> matrix_families() noexcept;
 
 }  // namespace nibble::inline v0::cuda

@@ -1,0 +1,202 @@
+// CUDA as a Runtime: the one translation unit that nvcc compiles. Every kernel of kernels.hpp becomes an
+// entry here; between the backend and the device, as emulated.cpp is in tests.
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string>
+
+#include "kernels/cuda/cuda_runtime.hpp"
+#include "nibble/core/error.hpp"
+
+namespace nibble::inline v0::cuda {
+
+namespace {
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::threads) run_kernel(const Kernel kernel) {
+  kernel();
+}
+
+struct Entry {
+  const void* function;
+  std::uint32_t threads;
+};
+
+struct Entries {
+  Entries() {
+    std::size_t i = 0;
+    Kernels::for_each([&]<class Kernel>() {
+      entry[i++] = {reinterpret_cast<const void*>(run_kernel<Kernel>), Kernel::threads};
+    });
+  }
+  Entry entry[Kernels::size];
+};
+
+const Entries& entries() {
+  static const Entries table;
+  return table;
+}
+
+ErrorCode code_of(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation: return ErrorCode::out_of_memory;
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorDevicesUnavailable: return ErrorCode::no_device;
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration: return ErrorCode::internal;
+    default: return ErrorCode::device_lost;
+  }
+}
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // what is not sticky is not to be found by the next call
+  throw Error({.code = code_of(error),
+               .source = "cuda backend",
+               .field = what,
+               .found = std::string(cudaGetErrorName(error)) + " (" + cudaGetErrorString(error) + ")"});
+}
+
+// The device that calls of this thread are for, put back as it was found.
+class OnDevice {
+ public:
+  explicit OnDevice(int device) {
+    cudaGetDevice(&before_);
+    changed_ = before_ != device && cudaSetDevice(device) == cudaSuccess;
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+  ~OnDevice() {
+    if (changed_) cudaSetDevice(before_);
+  }
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
+struct Destroy {
+  void operator()(cudaStream_t stream) const noexcept { cudaStreamDestroy(stream); }
+  void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
+};
+
+constexpr int device_number = 0, least_major = 8;
+constexpr std::size_t calls_ahead = 8;
+
+class CudaRuntime final : public Runtime {
+ public:
+  CudaRuntime() {
+    int n_devices = 0;
+    const cudaError_t error = cudaGetDeviceCount(&n_devices);
+    if (error == cudaErrorNoDevice || (error == cudaSuccess && n_devices == 0)) {
+      cudaGetLastError();
+      throw Error({.code = ErrorCode::no_device, .source = "cuda backend", .found = "no CUDA device"});
+    }
+    if (error == cudaErrorInsufficientDriver) {
+      cudaGetLastError();
+      throw Error({.code = ErrorCode::no_device,
+                   .source = "cuda backend",
+                   .found = "no CUDA device: no driver, or one too old",
+                   .allowed = "a driver for CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
+                              std::to_string(CUDART_VERSION % 1000 / 10)});
+    }
+    check(error, "devices");
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_number), "device");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_number), "device");
+    if (major < least_major)
+      throw Error({.code = ErrorCode::no_device,
+                   .source = "cuda backend",
+                   .field = "compute capability",
+                   .found = std::to_string(major) + "." + std::to_string(minor),
+                   .allowed = "8.0 and above"});
+    name_ = "cuda/sm_" + std::to_string(10 * major + minor);
+    const OnDevice on(device_number);
+    for (const Entry& entry : entries().entry)
+      check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 most_shared_bytes),
+            "shared memory");
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
+    stream_.reset(stream);
+    for (auto& owned : events_) {
+      cudaEvent_t event = nullptr;
+      check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "event");
+      owned.reset(event);
+    }
+  }
+
+  std::string_view name() const noexcept override { return name_; }
+
+  std::byte* allocate(std::uint64_t bytes) override {
+    const OnDevice on(device_number);
+    void* memory = nullptr;
+    if (bytes != 0) check(cudaMalloc(&memory, bytes), "device memory");
+    return static_cast<std::byte*>(memory);
+  }
+  void free(std::byte* device) noexcept override {
+    const OnDevice on(device_number);
+    cudaFree(device);
+  }
+  std::byte* allocate_host(std::uint64_t bytes) override {
+    const OnDevice on(device_number);
+    void* memory = nullptr;
+    if (bytes != 0) check(cudaMallocHost(&memory, bytes), "host memory");
+    return static_cast<std::byte*>(memory);
+  }
+  void free_host(std::byte* host) noexcept override {
+    const OnDevice on(device_number);
+    cudaFreeHost(host);
+  }
+
+  void upload(std::byte* device, const std::byte* host, std::uint64_t bytes) override {
+    copy_async(device, host, bytes, cudaMemcpyHostToDevice);
+  }
+  void download(std::byte* host, const std::byte* device, std::uint64_t bytes) override {
+    copy_async(host, device, bytes, cudaMemcpyDeviceToHost);
+  }
+  void copy(std::byte* to, const std::byte* from, std::uint64_t bytes) override {
+    copy_async(to, from, bytes, cudaMemcpyDeviceToDevice);
+  }
+
+  void synchronise() override {
+    const OnDevice on(device_number);
+    check(cudaStreamSynchronize(stream_.get()), "stream");
+  }
+  void throttle() override {
+    const OnDevice on(device_number);
+    const cudaEvent_t oldest = events_[calls_++ % calls_ahead].get();
+    check(cudaEventSynchronize(oldest), "event");
+    check(cudaEventRecord(oldest, stream_.get()), "event");
+  }
+
+ protected:
+  void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) override {
+    const OnDevice on(device_number);
+    const Entry& entry = entries().entry[index];
+    void* parameters[] = {const_cast<void*>(kernel)};
+    check(cudaLaunchKernel(entry.function, dim3(grid.x, grid.y), dim3(entry.threads), parameters,
+                           grid.shared_bytes, stream_.get()),
+          "launch");
+  }
+
+ private:
+  void copy_async(void* to, const void* from, std::uint64_t bytes, cudaMemcpyKind kind) {
+    const OnDevice on(device_number);
+    if (bytes != 0) check(cudaMemcpyAsync(to, from, bytes, kind, stream_.get()), "copy");
+  }
+
+  std::string name_;
+  std::unique_ptr<CUstream_st, Destroy> stream_;
+  std::unique_ptr<CUevent_st, Destroy> events_[calls_ahead];
+  std::size_t calls_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Runtime> make_cuda_runtime() { return std::make_unique<CudaRuntime>(); }
+
+}  // namespace nibble::inline v0::cuda
