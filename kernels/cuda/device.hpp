@@ -105,6 +105,13 @@ NIBBLE_DEVICE std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::ui
 // c + the dot product of four signed bytes.
 NIBBLE_DEVICE int dot4(int a, int b, int c) { return __dp4a(a, b, c); }
 
+// (x & mask) | bits as one instruction; of two constants the compiler would make two.
+NIBBLE_DEVICE std::uint32_t and_or(std::uint32_t x, std::uint32_t mask, std::uint32_t bits) {
+  std::uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(x), "r"(mask), "r"(bits));
+  return result;
+}
+
 // Byte n of the result is byte s of b:a, lowest first, s the lowest three bits of nibble n of `selector`.
 NIBBLE_DEVICE std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   return __byte_perm(a, b, selector);
@@ -225,6 +232,9 @@ inline int dot4(int a, int b, int c) {
   return c;
 }
 
+inline std::uint32_t and_or(std::uint32_t x, std::uint32_t mask, std::uint32_t bits) {
+  return (x & mask) | bits;
+}
 inline std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   const std::uint64_t both = a | static_cast<std::uint64_t>(b) << 32;
   std::uint32_t chosen = 0;

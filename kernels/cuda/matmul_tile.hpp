@@ -118,29 +118,32 @@ struct TileWords {
     return device::half_to_float(static_cast<std::uint16_t>(d[word] >> 16 * half));
   }
 
-  // The two codes of register i of operand t, in a word's halves from bit field_of(...).bit % 8 on: not moved
-  // down farther than to fit into a half's ten bits.
+  // The two codes of register i of operand t, in the halves of `magic` from bit field_of(...).bit % 8 on: not
+  // moved down farther than to fit into a half's ten bits.
   NIBBLE_DEVICE std::uint32_t code(std::uint32_t t, std::uint32_t i) const {
     const Field field = field_of(layout.low_bits, t, i);
     const std::uint32_t bit = field.bit % 8;
-    std::uint32_t word = low[field.word] >> (field.bit - bit) & low_mask << bit;
+    std::uint32_t word = device::and_or(low[field.word] >> (field.bit - bit), low_mask << bit, magic);
     if constexpr (layout.high_bits != 0) {
       const Field at = field_of(layout.high_bits, t, i);
       const std::uint32_t plane = high[at.word], to = layout.low_bits + bit;
-      word |= (at.bit >= to ? plane >> (at.bit - to) : plane << (to - at.bit)) & high_mask << bit;
+      word = device::and_or(at.bit >= to ? plane >> (at.bit - to) : plane << (to - at.bit), high_mask << bit,
+                            word);
     }
     return word;
   }
 
-  // n - zero, from n 2^bit in each half of the word. A half whose bits are 0x6400 + m is 1024 + m.
+  // Halves whose bits are 0x6400 + m are 1024 + m.
+  static constexpr std::uint32_t magic = 0x64006400u;
+
+  // n - zero, from n 2^bit in each half of the word, which is in `magic`.
   NIBBLE_DEVICE static std::uint32_t level(std::uint32_t word, std::uint32_t bit, std::uint32_t zero) {
     const std::uint32_t offset = (0x8000u | (25 - bit) << 10 | zero << bit) * 0x00010001u;
-    const std::uint32_t half = word | 0x64006400u;
-    return bit == 0 ? device::add_halves(half, offset)
-                    : device::fma_halves(half, ((15 - bit) << 10) * 0x00010001u, offset);
+    return bit == 0 ? device::add_halves(word, offset)
+                    : device::fma_halves(word, ((15 - bit) << 10) * 0x00010001u, offset);
   }
 
-  // Entries of the table for eight codes of 4 bits, two in each word's halves.
+  // Entries of the table for eight codes of 4 bits, two in each word's halves, in `magic`.
   NIBBLE_DEVICE static void look_up(std::uint32_t codes, const Levels& levels, std::uint32_t (&a)[4]) {
     std::uint32_t entries[2];
     NIBBLE_UNROLL
@@ -152,7 +155,8 @@ struct TileWords {
     }
     NIBBLE_UNROLL
     for (std::uint32_t i = 0; i < 4; ++i)
-      a[i] = device::choose_bytes(entries[0], entries[1], i | (4 + i) << 8) & 0x00ff00ffu;
+      a[i] =
+          device::and_or(device::choose_bytes(entries[0], entries[1], i | (4 + i) << 8), 0x00ff00ffu, magic);
   }
 };
 
