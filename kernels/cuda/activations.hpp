@@ -3,12 +3,12 @@
 //
 // A row of `cols` columns, up to a multiple of 64 with zeros:
 //
-//   | halves, 2 bytes a column | sums, a float for 16 columns | inverse, a float | 12 bytes |
+//   | halves, 2 bytes a column | sums, two floats for 32 columns | inverse, a float | 12 bytes |
 //
 // halves   x times the power of two that brings the row's largest magnitude to [2^14, 2^15), rounded: 32
 //          columns take 64 bytes, of which 16 c + 2 j belong to column 16 (j / 4) + 8 (j / 2 % 2) + 2 c + j %
 //          2: 16 bytes are b[0], b[1] of two operands of device::multiply_tile.
-// sums     of those halves
+// sums     of those halves: of 32 columns, and of the first 16 of them
 // inverse  what an output is to be multiplied with
 #pragma once
 
@@ -77,9 +77,9 @@ struct ConvertActivations {
                              const ActivationLayout& layout) const {
     auto* halves = reinterpret_cast<std::uint32_t*>(to + 2 * k);
     auto* sums = reinterpret_cast<float*>(to + layout.sums() + k / 4);
+    float sum = 0;
     NIBBLE_UNROLL
     for (std::uint32_t operand = 0; operand < 2; ++operand) {
-      float sum = 0;
       NIBBLE_UNROLL
       for (std::uint32_t pair = 0; pair < 8; ++pair) {
         const std::uint32_t col = k + 16 * operand + 2 * pair;
@@ -89,7 +89,7 @@ struct ConvertActivations {
         sum = sum + device::half_to_float(static_cast<std::uint16_t>(word));
         sum = sum + device::half_to_float(static_cast<std::uint16_t>(word >> 16));
       }
-      sums[operand] = sum;
+      sums[1 - operand] = sum;
     }
   }
 };

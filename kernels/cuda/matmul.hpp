@@ -201,11 +201,10 @@ struct MatmulBySlices {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
       const auto load = [&](std::uint32_t j) {
-        InputWords in{device::load_words4(inputs[j] + 128 * tile + 64 * step), {}};
+        InputWords<layout> in{device::load_words4(inputs[j] + 128 * tile + 64 * step), {}};
         if constexpr (layout.has_m) {
           NIBBLE_UNROLL
-          for (std::uint32_t i = 0; i < 2; ++i)
-            load_sums(input_sums[j][i] + 16 * tile + 8 * step, in.sums[i]);
+          for (std::uint32_t i = 0; i < 2; ++i) in.load_sums(i, input_sums[j][i] + 16 * tile + 8 * step);
         }
         return in;
       };
@@ -344,11 +343,12 @@ struct MatmulByRows {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
       const auto load = [&](std::uint32_t j) {
-        InputWords in{device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4)), {}};
+        InputWords<layout> in{device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4)),
+                              {}};
         if constexpr (layout.has_m) {
           NIBBLE_UNROLL
           for (std::uint32_t i = 0; i < 2; ++i)
-            load_sums(inputs + halves + 16 * (8 * j + 2 * (lane % 4) + i) + 8 * step, in.sums[i]);
+            in.load_sums(i, inputs + halves + 16 * (8 * j + 2 * (lane % 4) + i) + 8 * step);
         }
         return in;
       };

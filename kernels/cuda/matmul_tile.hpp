@@ -160,17 +160,24 @@ struct TileWords {
   }
 };
 
-// What a lane needs of 32 columns of 8 rows of inputs: operands, and the sums of 16 halves of its two columns
-// of the output.
+// What a lane needs of 32 columns of 8 rows of inputs: operands, and for each group the sums of its two
+// columns of the output.
+template <FragmentLayout layout>
 struct InputWords {
   Words4 b;
-  float sums[2][2];  // (column, operand)
-};
+  float sums[2][32 / layout.group];  // (column, group)
 
-NIBBLE_DEVICE void load_sums(const std::byte* from, float (&sums)[2]) {
-  const device::Words2 words = device::load_words2(from);
-  sums[0] = device::float_of(words.x), sums[1] = device::float_of(words.y);
-}
+  // From where activations.hpp has the sums of the 32 columns.
+  NIBBLE_DEVICE void load_sums(std::uint32_t column, const std::byte* from) {
+    if constexpr (layout.group == 32) {
+      sums[column][0] = *reinterpret_cast<const float*>(from);
+    } else {
+      const device::Words2 words = device::load_words2(from);
+      sums[column][0] = device::float_of(words.y);
+      sums[column][1] = device::float_of(words.x) - device::float_of(words.y);
+    }
+  }
+};
 
 // Half a tile, 32 columns: step 0 or 1. acc[r][j] += scale * (levels . halves) + min * sum, group by group in
 // increasing k; load(j) gives the inputs of token tile j, of which there are n.
@@ -191,7 +198,7 @@ NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles
   NIBBLE_UNROLL
   for (std::uint32_t j = 0; j < token_tiles; ++j) {
     if (j >= n) break;
-    const InputWords in = load(j);
+    const InputWords<layout> in = load(j);
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r) {
       NIBBLE_UNROLL
@@ -208,8 +215,7 @@ NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles
           float& out = acc[r][j][i];
           out = device::fma(group[r][g].scale[i / 2], dot[i], out);
           if constexpr (layout.has_m) {
-            const float* sums = in.sums[i % 2];
-            out = device::fma(group[r][g].min[i / 2], groups == 1 ? sums[0] + sums[1] : sums[g], out);
+            out = device::fma(group[r][g].min[i / 2], in.sums[i % 2][g], out);
           }
         }
       }
