@@ -31,7 +31,7 @@ constexpr ActivationLayout activation_layout(std::uint32_t cols) {
 
 // One block a row of inputs: (n_rows, parts, cols) floats, the rows taken from in + from[i] * in_stride.
 struct ConvertActivations {
-  static constexpr std::uint32_t threads = 128;
+  static constexpr std::uint32_t threads = 256;
   const float* in;
   std::uint32_t in_stride;
   const std::uint32_t* from;  // or null: row i
@@ -45,8 +45,10 @@ struct ConvertActivations {
     std::byte* to = out + std::size_t{device::block_x()} * layout.bytes();
     const std::uint32_t exponent = exponent_of_largest(row);
     const float scale = device::float_of((268 - exponent) << 23);
-    for (std::uint32_t k = 32 * device::thread(); k < layout.cols; k += 32 * threads) {
-      convert(row, k, scale, to, layout);
+    // Whole warps go on together, since four lanes add up their sums.
+    const std::uint32_t lane = device::thread() % device::warp_size;
+    for (std::uint32_t piece = device::thread(); 8 * (piece - lane) < layout.cols; piece += threads) {
+      convert(row, piece, scale, to, layout);
     }
     if (device::thread() == 0) {
       *reinterpret_cast<float*>(to + layout.inverse()) = device::float_of((exponent - 14) << 23);
@@ -73,24 +75,31 @@ struct ConvertActivations {
     return largest;
   }
 
-  NIBBLE_DEVICE void convert(const float* row, std::uint32_t k, float scale, std::byte* to,
+  // Sixteen bytes of halves, and with the three beside them the sums.
+  NIBBLE_DEVICE void convert(const float* row, std::uint32_t piece, float scale, std::byte* to,
                              const ActivationLayout& layout) const {
-    auto* halves = reinterpret_cast<std::uint32_t*>(to + 2 * k);
-    auto* sums = reinterpret_cast<float*>(to + layout.sums() + k / 4);
-    float sum = 0;
+    const std::uint32_t k = piece / 4 * 32, c = piece % 4;
+    std::uint32_t words[4];
+    float sums[2] = {0, 0};  // of 16 columns each
     NIBBLE_UNROLL
-    for (std::uint32_t operand = 0; operand < 2; ++operand) {
-      NIBBLE_UNROLL
-      for (std::uint32_t pair = 0; pair < 8; ++pair) {
-        const std::uint32_t col = k + 16 * operand + 2 * pair;
-        const float low = col < cols ? row[col] * scale : 0, high = col + 1 < cols ? row[col + 1] * scale : 0;
-        const std::uint32_t word = device::pack_halves(low, high);
-        halves[4 * (pair % 4) + 2 * operand + pair / 4] = word;
-        sum = sum + device::half_to_float(static_cast<std::uint16_t>(word));
-        sum = sum + device::half_to_float(static_cast<std::uint16_t>(word >> 16));
-      }
-      sums[1 - operand] = sum;
+    for (std::uint32_t n = 0; n < 4; ++n) {
+      const std::uint32_t col = k + 8 * n + 2 * c;
+      words[n] =
+          device::pack_halves(col < cols ? row[col] * scale : 0, col + 1 < cols ? row[col + 1] * scale : 0);
+      sums[n / 2] = sums[n / 2] + device::half_to_float(static_cast<std::uint16_t>(words[n]));
+      sums[n / 2] = sums[n / 2] + device::half_to_float(static_cast<std::uint16_t>(words[n] >> 16));
     }
+    NIBBLE_UNROLL
+    for (float& sum : sums) {
+      sum = sum + device::shuffle_xor(sum, 1);
+      sum = sum + device::shuffle_xor(sum, 2);
+    }
+    if (k >= layout.cols) return;
+    device::store_words4(to + 2 * k + 16 * c, {words[0], words[1], words[2], words[3]});
+    if (c != 0) return;
+    auto* of_columns = reinterpret_cast<float*>(to + layout.sums() + k / 4);
+    of_columns[0] = sums[0] + sums[1];
+    of_columns[1] = sums[0];
   }
 };
 

@@ -13,7 +13,8 @@ namespace nibble::inline v0::cuda {
 namespace {
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>()) run_kernel(const Kernel kernel) {
+__global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>())
+    run_kernel(const Kernel kernel) {
   kernel();
 }
 
