@@ -4,7 +4,10 @@
 
 #include <utility>
 
+#include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/look_up.hpp"
 #include "kernels/cuda/matmul.hpp"
+#include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cuda {
 

@@ -15,59 +15,10 @@
 #pragma once
 
 #include "kernels/cuda/activations.hpp"
-#include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/expert_groups.hpp"
 #include "kernels/cuda/matmul_tile.hpp"
-#include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cuda {
-
-// Uses of experts sorted by expert. A use is i * n_used + j, the j-th expert of row i.
-struct ExpertGroup {
-  std::uint32_t expert, begin, end;  // places [begin, end) of the sorted uses
-};
-
-// One block: every expert that is used once or more becomes a group, by its number; the others are empty.
-struct GroupUses {
-  static constexpr std::uint32_t threads = 256;
-  const float* routed;
-  std::uint32_t routed_stride;
-  const std::uint32_t* routed_from;  // or null
-  std::uint32_t n_uses, n_used, n_experts;
-  ExpertGroup* groups;     // (n_groups)
-  std::uint32_t n_groups;  // the lesser of n_uses and n_experts
-  std::uint32_t* uses;     // (n_uses)
-
-  // In shared memory: (n_experts) uses of each expert.
-  NIBBLE_DEVICE void operator()() const {
-    auto* counts = reinterpret_cast<std::uint32_t*>(device::shared());
-    for (std::uint32_t e = device::thread(); e < n_experts; e += threads) {
-      std::uint32_t n = 0;
-      for (std::uint32_t u = 0; u < n_uses; ++u) n += expert(u) == e;
-      counts[e] = n;
-    }
-    device::sync_block();
-    std::uint32_t group = 0, begin = 0;
-    for (std::uint32_t e = 0; e < n_experts; ++e) {
-      const std::uint32_t n = counts[e];
-      if (n == 0) continue;
-      if (e % threads == device::thread()) {
-        groups[group] = {e, begin, begin + n};
-        for (std::uint32_t u = 0, at = begin; u < n_uses; ++u)
-          if (expert(u) == e) uses[at++] = u;
-      }
-      begin += n;
-      ++group;
-    }
-    for (group += device::thread(); group < n_groups; group += threads) groups[group] = {0, n_uses, n_uses};
-  }
-
- private:
-  NIBBLE_DEVICE std::uint32_t expert(std::uint32_t use) const {
-    const std::uint32_t i = use / n_used;
-    return static_cast<std::uint32_t>(
-        routed[std::size_t{routed_from == nullptr ? i : routed_from[i]} * routed_stride + use % n_used]);
-  }
-};
 
 // What a matmul's kernels read and write; table.hpp's Multiply, with its inputs converted.
 struct MatmulJob {
@@ -368,44 +319,6 @@ struct MatmulByRows {
           const std::uint32_t row = (row_tile + r) * tile_rows + lane / 4 + 8 * (i / 2),
                               place = first + 8 * j + 2 * (lane % 4) + i % 2;
           if (row < job.rows && place < group.end) job.store(group.expert, place, row, total[r][j][i]);
-        }
-      }
-    }
-  }
-};
-
-// One block a row: out[i] = scale * row tokens[i] of the matrix, each weight as its format's decode() has it.
-template <FragmentLayout layout>
-struct LookUpRows {
-  static constexpr std::uint32_t threads = 128;
-  const std::byte* weights;
-  std::uint32_t cols;
-  Levels levels;
-  const std::int32_t* tokens;
-  float* out;
-  std::uint32_t out_stride;
-  float scale;
-
-  // Lanes of a warp decode the tile with the row's 16, and the four that hold the row store it.
-  NIBBLE_DEVICE void operator()() const {
-    const auto row = static_cast<std::uint32_t>(tokens[device::block_x()]), in_tile = row % tile_rows;
-    const std::uint32_t lane = device::thread() % 32, half = in_tile / 8;
-    const std::byte* row_tile = weights + row / tile_rows * row_tile_bytes(layout, cols);
-    if (lane >= 4) return;
-    for (std::uint32_t tile = device::thread() / 32; tile * tile_cols < cols; tile += threads / 32) {
-      TileWords<layout> words;
-      words.load(row_tile, tile, in_tile % 8 * 4 + lane);
-      for (std::uint32_t t = 0; t < 4; ++t) {
-        std::uint32_t a[4];
-        words.operand(t, levels, a);
-        const GroupScale group = words.group(16 * t / layout.group);
-        for (std::uint32_t n = 0; n < 4; ++n) {
-          const std::uint32_t col = tile * tile_cols + 16 * t + 8 * (n / 2) + 2 * lane + n % 2;
-          const std::uint32_t pair = half == 0 ? (n / 2 == 0 ? a[0] : a[2]) : (n / 2 == 0 ? a[1] : a[3]);
-          const float level = device::half_to_float(static_cast<std::uint16_t>(pair >> 16 * (n % 2)));
-          float value = group.scale[half] * level;
-          if constexpr (layout.has_m) value = value + group.min[half];
-          if (col < cols) out[std::size_t{device::block_x()} * out_stride + col] = value * scale;
         }
       }
     }
