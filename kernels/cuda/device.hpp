@@ -105,6 +105,13 @@ NIBBLE_DEVICE std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::ui
 // c + the dot product of four signed bytes.
 NIBBLE_DEVICE int dot4(int a, int b, int c) { return __dp4a(a, b, c); }
 
+// (x & mask) | bits as one instruction; of two constants the compiler would make two.
+NIBBLE_DEVICE std::uint32_t and_or(std::uint32_t x, std::uint32_t mask, std::uint32_t bits) {
+  std::uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(x), "r"(mask), "r"(bits));
+  return result;
+}
+
 // Byte n of the result is byte s of b:a, lowest first, s the lowest three bits of nibble n of `selector`.
 NIBBLE_DEVICE std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   return __byte_perm(a, b, selector);
@@ -120,6 +127,15 @@ NIBBLE_DEVICE void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], con
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// The same with c = a b.
+NIBBLE_DEVICE void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%10,%10,%10,%10};"
+      : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(0.0f));
 }
 
 NIBBLE_DEVICE Words4 load_words4(const void* p) {
@@ -216,6 +232,9 @@ inline int dot4(int a, int b, int c) {
   return c;
 }
 
+inline std::uint32_t and_or(std::uint32_t x, std::uint32_t mask, std::uint32_t bits) {
+  return (x & mask) | bits;
+}
 inline std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   const std::uint64_t both = a | static_cast<std::uint64_t>(b) << 32;
   std::uint32_t chosen = 0;
@@ -244,6 +263,11 @@ inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std:
     }
     c[i] = static_cast<float>(c[i] + sum);
   }
+}
+
+inline void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  for (float& x : c) x = 0;
+  multiply_tile(c, a, b);
 }
 
 inline Words4 load_words4(const void* p) { return *static_cast<const Words4*>(emulator::aligned(p, 16)); }

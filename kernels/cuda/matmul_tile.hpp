@@ -68,18 +68,15 @@ struct TileWords {
 
   // Levels of operand t (0 to 3), exactly, as halves in the order of device::multiply_tile's `a`.
   NIBBLE_DEVICE void operand(std::uint32_t t, const Levels& levels, std::uint32_t (&a)[4]) const {
-    // A half whose bits are 0x6400 + n is 1024 + n, up to n = 1023.
-    std::uint32_t zero = layout.zero;
     if constexpr (layout.has_levels) {
       look_up(low[t], levels, a);
-      zero = 128;
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < 4; ++i) a[i] = level(a[i], 0, 128);
     } else {
       NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < 4; ++i) a[i] = code(t, i);
+      for (std::uint32_t i = 0; i < 4; ++i)
+        a[i] = level(code(t, i), field_of(layout.low_bits, t, i).bit % 8, layout.zero);
     }
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < 4; ++i)
-      a[i] = device::add_halves(a[i] | 0x64006400u, 0xe400e400u + zero * 0x00010001u);
   }
 
   // Of group g of this tile.
@@ -121,21 +118,32 @@ struct TileWords {
     return device::half_to_float(static_cast<std::uint16_t>(d[word] >> 16 * half));
   }
 
-  // The two codes of register i of operand t, in the low bits of a word's halves.
+  // The two codes of register i of operand t, in the halves of `magic` from bit field_of(...).bit % 8 on: not
+  // moved down farther than to fit into a half's ten bits.
   NIBBLE_DEVICE std::uint32_t code(std::uint32_t t, std::uint32_t i) const {
     const Field field = field_of(layout.low_bits, t, i);
-    std::uint32_t word = low[field.word] >> field.bit & low_mask;
+    const std::uint32_t bit = field.bit % 8;
+    std::uint32_t word = device::and_or(low[field.word] >> (field.bit - bit), low_mask << bit, magic);
     if constexpr (layout.high_bits != 0) {
       const Field at = field_of(layout.high_bits, t, i);
-      const std::uint32_t plane = high[at.word];
-      word |= (at.bit >= layout.low_bits ? plane >> (at.bit - layout.low_bits)
-                                         : plane << (layout.low_bits - at.bit)) &
-              high_mask;
+      const std::uint32_t plane = high[at.word], to = layout.low_bits + bit;
+      word = device::and_or(at.bit >= to ? plane >> (at.bit - to) : plane << (to - at.bit), high_mask << bit,
+                            word);
     }
     return word;
   }
 
-  // Entries of the table for eight codes of 4 bits, two in each word's halves.
+  // Halves whose bits are 0x6400 + m are 1024 + m.
+  static constexpr std::uint32_t magic = 0x64006400u;
+
+  // n - zero, from n 2^bit in each half of the word, which is in `magic`.
+  NIBBLE_DEVICE static std::uint32_t level(std::uint32_t word, std::uint32_t bit, std::uint32_t zero) {
+    const std::uint32_t offset = (0x8000u | (25 - bit) << 10 | zero << bit) * 0x00010001u;
+    return bit == 0 ? device::add_halves(word, offset)
+                    : device::fma_halves(word, ((15 - bit) << 10) * 0x00010001u, offset);
+  }
+
+  // Entries of the table for eight codes of 4 bits, two in each word's halves, in `magic`.
   NIBBLE_DEVICE static void look_up(std::uint32_t codes, const Levels& levels, std::uint32_t (&a)[4]) {
     std::uint32_t entries[2];
     NIBBLE_UNROLL
@@ -147,7 +155,8 @@ struct TileWords {
     }
     NIBBLE_UNROLL
     for (std::uint32_t i = 0; i < 4; ++i)
-      a[i] = device::choose_bytes(entries[0], entries[1], i | (4 + i) << 8) & 0x00ff00ffu;
+      a[i] =
+          device::and_or(device::choose_bytes(entries[0], entries[1], i | (4 + i) << 8), 0x00ff00ffu, magic);
   }
 };
 
@@ -187,9 +196,13 @@ NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles
     for (std::uint32_t r = 0; r < row_tiles; ++r) {
       NIBBLE_UNROLL
       for (std::uint32_t g = 0; g < groups; ++g) {
-        float dot[4] = {0, 0, 0, 0};
-        if (g == 0) device::multiply_tile(dot, a[r][0], {in.b.x, in.b.y});
-        if (g == groups - 1) device::multiply_tile(dot, a[r][1], {in.b.z, in.b.w});
+        float dot[4];
+        if constexpr (groups == 1) {
+          device::begin_tile(dot, a[r][0], {in.b.x, in.b.y});
+          device::multiply_tile(dot, a[r][1], {in.b.z, in.b.w});
+        } else {
+          device::begin_tile(dot, a[r][g], {g == 0 ? in.b.x : in.b.z, g == 0 ? in.b.y : in.b.w});
+        }
         NIBBLE_UNROLL
         for (std::uint32_t i = 0; i < 4; ++i) {
           float& out = acc[r][j][i];
