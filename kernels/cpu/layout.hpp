@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "kernels/cpu/dispatch.hpp"
-#include "kernels/memory.hpp"
 #include "kernels/cpu/phases.hpp"
+#include "kernels/memory.hpp"
 #include "nibble/backend/backend.hpp"
 
 namespace nibble::inline v0::cpu {

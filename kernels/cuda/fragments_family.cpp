@@ -113,8 +113,8 @@ BlockShape best_shape(const Multiply& work) {
   const std::uint32_t groups = std::max(1u, n_groups(work));
   const std::uint32_t together = blocks(work.n_rows * std::max(1u, work.n_used), groups);
   if (together <= Any::Few::tokens) return BlockShape::few_inputs;
-  const std::uint64_t large = std::uint64_t{groups} * blocks(together, Any::Many::tokens) *
-                              blocks(work.matrix.rows, Any::Many::rows);
+  const std::uint64_t large =
+      std::uint64_t{groups} * blocks(together, Any::Many::tokens) * blocks(work.matrix.rows, Any::Many::rows);
   return large < enough_blocks ? BlockShape::some_inputs : BlockShape::many_inputs;
 }
 
