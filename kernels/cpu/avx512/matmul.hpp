@@ -26,7 +26,7 @@ namespace nibble::inline v0::cpu::avx512 {
 namespace {
 
 inline constexpr std::size_t most_tokens = 5;    // that share registers
-inline constexpr std::size_t token_tile = 65;    // that share a panel
+inline constexpr std::size_t token_tile = 105;    // that share a panel
 inline constexpr std::size_t panel_planes = 16;  // of 32 columns: a byte a code, in the first-level cache
 inline constexpr std::size_t prefetch_ahead = 7 << 10;  // bytes of the weight stream
 inline constexpr std::size_t group_planes = activation_group / plane_size;
