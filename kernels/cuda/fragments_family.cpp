@@ -109,12 +109,12 @@ void multiply(Runtime& runtime, const Multiply& work) { multiply_in(runtime, wor
 }  // namespace
 
 BlockShape best_shape(const Multiply& work) {
-  using Kernels = KernelsOf<layout_of<Q4_0>>;  // the same outputs to a block as of any format
+  using Any = KernelsOf<layout_of<Q4_0>>;  // the same outputs to a block as of any format
   const std::uint32_t groups = std::max(1u, n_groups(work));
   const std::uint32_t together = blocks(work.n_rows * std::max(1u, work.n_used), groups);
-  if (together <= Kernels::Few::tokens) return BlockShape::few_inputs;
-  const std::uint64_t large = std::uint64_t{groups} * blocks(together, Kernels::Many::tokens) *
-                              blocks(work.matrix.rows, Kernels::Many::rows);
+  if (together <= Any::Few::tokens) return BlockShape::few_inputs;
+  const std::uint64_t large =
+      std::uint64_t{groups} * blocks(together, Any::Many::tokens) * blocks(work.matrix.rows, Any::Many::rows);
   return large < enough_blocks ? BlockShape::some_inputs : BlockShape::many_inputs;
 }
 

@@ -37,15 +37,15 @@ struct LookUp {
 //
 // An output's bits depend on its own row of inputs alone: not on n_rows, nor on the rows beside it.
 struct Multiply {
-  DeviceMatrix matrix;
-  const float* in;
-  std::uint32_t in_stride;
-  const std::uint32_t* from;  // (n_rows), or null
-  std::uint32_t n_rows;
-  float* out;
-  std::uint32_t out_stride;
-  const float* bias;  // or null
-  float scale, softcap;
+  DeviceMatrix matrix = {};
+  const float* in = nullptr;
+  std::uint32_t in_stride = 0;
+  const std::uint32_t* from = nullptr;  // (n_rows), or null
+  std::uint32_t n_rows = 0;
+  float* out = nullptr;
+  std::uint32_t out_stride = 0;
+  const float* bias = nullptr;  // or null
+  float scale = 1.0f, softcap = 0.0f;
   std::uint32_t n_used = 0;  // 0: dense
   std::uint32_t n_experts = 0;
   const float* routed = nullptr;

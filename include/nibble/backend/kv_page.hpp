@@ -1,5 +1,5 @@
-// How a page of keys and values is arranged, in the reference and in every CPU tier alike: saved states fit
-// them all. Written and read here one position at a time; the CPU's attention reads the bytes as drawn.
+// How a page of keys and values is arranged, in the reference, every CPU tier and CUDA alike: saved states
+// fit them all. Written and read here one position at a time; the CPU's attention reads the bytes as drawn.
 //
 //   page      keys of head 0 | of head 1 | ... | values of head 0 | of head 1 | ...   kv_head_bytes each
 //   keys      (head_dim, kv_page_size): turned, so that one load takes one column of neighbouring positions
