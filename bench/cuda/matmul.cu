@@ -1,9 +1,9 @@
 // Matmuls of packed matrices on a GPU: time, bandwidth and its share of what reading alone reaches there.
-// Run by hand on a machine with a GPU; needs nvcc alone, and a minute:
+// The target bench_cuda of builds with CUDA; tests/cuda/run.sh runs it. By hand, with nvcc alone:
 //
-//   nvcc -O3 -std=c++20 --expt-relaxed-constexpr -fmad=false -arch=native -Iinclude -I. -o matmul
+//   nvcc -O3 -std=c++20 --expt-relaxed-constexpr -fmad=false -arch=native -Iinclude -I. -o bench_cuda
 //   bench/cuda/matmul.cu
-//   ./matmul [FORMAT] [INPUTS]     such as ./matmul Q4_0 1
+//   ./bench_cuda [FORMAT] [INPUTS]     such as ./bench_cuda Q4_0 1
 //
 // Each figure is of a graph of launches over copies of a matrix, together four times the L2 cache and more,
 // so that weights come from memory; the median of nine graphs. us: of one launch with its boundary to the
