@@ -20,12 +20,16 @@ namespace {
 const std::filesystem::path fixtures = std::getenv("NIBBLE_FIXTURES") != nullptr
                                            ? std::getenv("NIBBLE_FIXTURES")
                                            : NIBBLE_SOURCE_DIR "/tests/parity/fixtures";
-constexpr std::uint32_t context = 256;
+constexpr std::uint32_t chunk = 256;
 
+nlohmann::json expected_of(const std::string& name) { return read_json(fixtures / name / "expected.json"); }
+
+// Those that are held to their logits whatever rounds inputs of codes to int8.
 std::vector<std::string> models() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(fixtures))
-    if (exists(entry.path() / "expected.json") && exists(entry.path() / "model.gguf"))
+    if (exists(entry.path() / "expected.json") && exists(entry.path() / "model.gguf") &&
+        !expected_of(entry.path().filename().string()).contains("isa"))
       names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
   return names;
@@ -35,10 +39,12 @@ std::vector<std::string> models() {
 class Loaded {
  public:
   explicit Loaded(const std::string& name, KvType kv = KvType::F32)
-      : model_(Model::open(fixtures / name / "model.gguf")), plan_(model_.plan(context)) {
-    options_.max_tokens = options_.max_outputs = 64;
+      : model_(Model::open(fixtures / name / "model.gguf")) {
+    const std::uint32_t context = expected_of(name).value("context", 256u);
+    plan_ = model_.plan(context);
+    options_.max_tokens = options_.max_outputs = chunk;
     options_.kv_type = kv;
-    options_.kv_pages = static_cast<std::uint32_t>(3 * kv_pages_needed(plan_.kv, context, 64));
+    options_.kv_pages = static_cast<std::uint32_t>(3 * kv_pages_needed(plan_.kv, context, chunk));
     backend_ = make_subject(options_);
     backend_->prepare(plan_, model_.weights(), {});
     cache_.emplace(plan_.kv, options_.kv_pages);
@@ -76,11 +82,11 @@ class Loaded {
   }
 
   std::vector<float> run_in_chunks(KvSequence& sequence, const std::vector<TokenId>& tokens,
-                                   std::size_t chunk) {
+                                   std::size_t at_a_time) {
     std::vector<float> logits;
-    for (std::size_t i = 0; i < tokens.size(); i += chunk) {
+    for (std::size_t i = 0; i < tokens.size(); i += at_a_time) {
       const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(i);
-      const auto n = static_cast<std::ptrdiff_t>(std::min(chunk, tokens.size() - i));
+      const auto n = static_cast<std::ptrdiff_t>(std::min(at_a_time, tokens.size() - i));
       const std::vector<float> next = run({{&sequence, {begin, begin + n}}});
       logits.insert(logits.end(), next.begin(), next.end());
     }
@@ -99,7 +105,7 @@ class Loaded {
 };
 
 std::vector<TokenId> prompt_of(const std::string& name) {
-  return read_json(fixtures / name / "expected.json")["prompt_ids"].get<std::vector<TokenId>>();
+  return expected_of(name)["prompt_ids"].get<std::vector<TokenId>>();
 }
 
 }  // namespace
@@ -109,12 +115,12 @@ TEST_CASE("cuda: logits equal those of transformers") {
   CAPTURE(name);
   Loaded loaded(name);
   KvSequence sequence = loaded.make();
-  const std::vector<float> logits = loaded.run_in_chunks(sequence, prompt_of(name), 50);
+  const std::vector<float> logits = loaded.run_in_chunks(sequence, prompt_of(name), chunk);
   CHECK(largest_difference(logits, read_floats(fixtures / name / "logits.f32")) <= 1e-4);
 }
 
 TEST_CASE("cuda: the same bits for every cut of a text, beside others, and from a fork") {
-  const KvType kv = GENERATE(KvType::F16, KvType::Q8_0);
+  const KvType kv = GENERATE(KvType::F16, KvType::F32);
   const std::string name = "llama-headdim";
   const std::vector<TokenId> prompt = prompt_of(name);
   const auto half = prompt.begin() + static_cast<std::ptrdiff_t>(prompt.size() / 2);
