@@ -1,6 +1,5 @@
 // The operator table on the CUDA backend: every op, format and many shapes against the reference in double,
-// and the same bits for every chunking. On the emulator every seventh shape; NIBBLE_CUDA_SHAPES=1 takes them
-// all.
+// and the same bits for every chunking. Every 23rd shape; NIBBLE_CUDA_SHAPES=1 takes them all.
 #include <cstdlib>
 
 #include "kernels/backends.hpp"
