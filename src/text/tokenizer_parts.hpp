@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,7 +29,7 @@ struct TokenizerParts {
   bool strips_space = false;  // decode() takes back one space that encode() put in front
   std::optional<TokenId> bos, eos;
   std::vector<TokenId> ends;  // sorted
-  std::string chat_template;
+  std::map<std::string, std::string, std::less<>> chat_templates;  // sources by name
   std::uint64_t text_bytes = 0;  // Limits::text_bytes
 };
 
