@@ -2,6 +2,7 @@
 #include "nibble/file/checkpoint.hpp"
 #include "nibble/text/tokenizer.hpp"
 #include "support/catch.hpp"
+#include "support/expect_error.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_tokenizers.hpp"
 
@@ -240,6 +241,8 @@ TEST_CASE("Chat templates are a text, a list of named ones, or files beside the 
   folder.write("chat_template.jinja", "F");
   CHECK(Tokenizer::from_json(path, config).chat_templates() ==
         Templates{{"default", "F"}, {"tool_use", "U"}});
+  for (int i = 0; i < 64; ++i) folder.write("additional_chat_templates/" + std::to_string(i) + ".jinja", "M");
+  test::expect_error([&] { Tokenizer::from_json(path, config); }, ErrorCode::limit, "");
 }
 
 TEST_CASE("A folder's tokenizer is loaded with the files beside it") {
