@@ -24,7 +24,8 @@ struct KernelsOf {
 };
 
 template <class Coded>
-inline constexpr FragmentLayout layout_of = fragment_layout(Coded::codes, Coded::block_size);
+inline constexpr FragmentLayout layout_of = fragment_layout(Coded::codes, HasLevels<Coded>,
+                                                            Coded::block_size);
 
 template <std::uint32_t number, class F = typename FormatAt<number>::type>
 constexpr auto fragment_kernels_at() {

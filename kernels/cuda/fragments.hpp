@@ -58,13 +58,15 @@ struct FragmentLayout {
   bool operator==(const FragmentLayout&) const = default;
 };
 
-constexpr FragmentLayout fragment_layout(const CodeLayout& codes, std::uint32_t block_size) noexcept {
+// Told apart from codes.levels, whose address a constant expression may not look at under a sanitizer.
+constexpr FragmentLayout fragment_layout(const CodeLayout& codes, bool has_levels,
+                                         std::uint32_t block_size) noexcept {
   FragmentLayout layout{};
   layout.group = codes.group;
   layout.low_bits = codes.code_bits == 8 ? 8 : codes.code_bits >= 4 ? 4 : 2;
   layout.high_bits = codes.code_bits - layout.low_bits;
   layout.zero = codes.code_bits == 8 ? 128 : codes.zero;  // two's complement: the sign bit is turned
-  layout.has_levels = codes.levels != nullptr;
+  layout.has_levels = has_levels;
   layout.d_is_e8m0 = codes.d_is_e8m0;
   layout.has_scales = codes.scale_bits != 0;
   layout.scales_signed = codes.scale_bits == 8;

@@ -121,12 +121,14 @@ void turn_signs(const Format& format, BlockParts& parts) {
 std::size_t fragment_bytes(const Format& format, std::size_t rows, std::size_t cols) noexcept {
   if (format.codes.group == 0) return 0;
   return (rows + tile_rows - 1) / tile_rows *
-         row_tile_bytes(fragment_layout(format.codes, format.block_size), static_cast<std::uint32_t>(cols));
+         row_tile_bytes(fragment_layout(format.codes, format.codes.levels != nullptr, format.block_size),
+                        static_cast<std::uint32_t>(cols));
 }
 
 void pack_fragments(const Format& format, const std::byte* file_rows, std::size_t n_rows, std::size_t cols,
                     std::byte* packed) noexcept {
-  const FragmentLayout layout = fragment_layout(format.codes, format.block_size);
+  const FragmentLayout layout =
+      fragment_layout(format.codes, format.codes.levels != nullptr, format.block_size);
   std::fill_n(packed, row_tile_bytes(layout, static_cast<std::uint32_t>(cols)), std::byte{0});
   for (std::uint32_t row = 0; row < n_rows; ++row) {
     for (std::size_t block = 0; block < cols / format.block_size; ++block, file_rows += format.block_bytes) {
@@ -148,7 +150,8 @@ void pack_fragments(const Format& format, const std::byte* file_rows, std::size_
 
 void unpack_fragments(const Format& format, const std::byte* packed, std::size_t n_rows, std::size_t cols,
                       std::byte* file_rows) noexcept {
-  const FragmentLayout layout = fragment_layout(format.codes, format.block_size);
+  const FragmentLayout layout =
+      fragment_layout(format.codes, format.codes.levels != nullptr, format.block_size);
   for (std::uint32_t row = 0; row < n_rows; ++row) {
     for (std::size_t block = 0; block < cols / format.block_size; ++block, file_rows += format.block_bytes) {
       BlockParts parts{};
