@@ -15,7 +15,7 @@ build() {
   cmake --preset cuda -DNIBBLE_CUDA_ARCHITECTURES="${ARCHITECTURES:-80;86;89;90a;120}"
   cmake --build build/cuda --target test_cuda_device nibble_cli bench_cuda
   mkdir -p "$kit/lib"
-  cp build/cuda/tests/cuda/test_cuda_device build/cuda/examples/cli/nibble build/cuda/bench/cuda/bench_cuda "$kit/"
+  cp build/cuda/tests/cuda/test_cuda_device build/cuda/bin/nibble build/cuda/bench/cuda/bench_cuda "$kit/"
   ldd "$kit/nibble" "$kit/test_cuda_device" | awk '/pcre2|utf8proc|libedit|libbsd|libmd|libtinfo/ {print $3}' |
     sort -u | xargs -I{} cp -L {} "$kit/lib/"
 }
