@@ -23,7 +23,7 @@ struct Arguments {
   nibble::GenerateOptions sampling{.max_tokens = 1u << 30};
   std::optional<std::uint64_t> seed;
   std::string system;
-  std::string template_file;
+  std::string template_file, template_name;
 };
 
 constexpr std::string_view commands =
@@ -131,8 +131,10 @@ nibble::ChatTemplate chat_template(const Arguments& arguments, const nibble::Mod
   const std::string source =
       arguments.template_file.empty() ? std::string() : read_input(arguments.template_file);
   return opening([&] {
-    return source.empty() ? nibble::ChatTemplate(model.tokenizer(), model.limits())
-                          : nibble::ChatTemplate(source, model.tokenizer(), arguments.template_file);
+    if (!source.empty()) return nibble::ChatTemplate(source, model.tokenizer(), arguments.template_file);
+    return arguments.template_name.empty()
+               ? nibble::ChatTemplate(model.tokenizer(), model.limits())
+               : nibble::ChatTemplate(model.tokenizer(), arguments.template_name, model.limits());
   });
 }
 
@@ -156,9 +158,15 @@ void add_chat(CLI::App& app, Action& action) {
       ->type_name("MODEL");
   command.add_option("--system", arguments->system, "What the model is told before the conversation")
       ->type_name("TEXT");
+  CLI::Option& file = *command
+                           .add_option("--template", arguments->template_file,
+                                       "A Jinja file in place of the model's own template")
+                           ->type_name("FILE");
   command
-      .add_option("--template", arguments->template_file, "A Jinja file in place of the model's own template")
-      ->type_name("FILE");
+      .add_option("--template-name", arguments->template_name,
+                  "Which of the model's templates, where it has several (default: default)")
+      ->type_name("NAME")
+      ->excludes(&file);
   command
       .add_option("-n,--n-predict", arguments->sampling.max_tokens,
                   "Tokens of one answer at most (default: what the context has room for)")

@@ -125,6 +125,8 @@ std::string first_untold(const nibble::Config& config) {
   if (!same(config.rope.magnitude, told.rope.magnitude)) return "the magnitude of rotary positions";
   if (!by_tensor(config.rope) && told.rope.scaling != config.rope.scaling)
     return "the scaling of rotary positions";
+  if (config.rope.scaling == nibble::RopeScaling::yarn && told.rope.whole_dims != config.rope.whole_dims)
+    return "the bounds of yarn";
   return "";
 }
 

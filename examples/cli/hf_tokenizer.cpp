@@ -96,7 +96,26 @@ void add_specials(const nibble::Tokenizer& tokenizer, nibble::Metadata& metadata
     break;
   }
   set(metadata, "add_bos_token", tokenizer.adds_bos());
-  if (!tokenizer.chat_template().empty()) metadata.set("tokenizer.chat_template", tokenizer.chat_template());
+}
+
+// The default under its own key, others with their names behind it, of letters and digits, and a list of
+// these.
+void add_templates(const nibble::Tokenizer& tokenizer, nibble::Metadata& metadata) {
+  std::vector<std::string> names;
+  for (const auto& [name, source] : tokenizer.chat_templates()) {
+    if (name == "default") {
+      metadata.set("tokenizer.chat_template", source);
+      continue;
+    }
+    std::string plain = name;
+    for (char& c : plain) {
+      const bool kept = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+      if (!kept) c = '_';
+    }
+    metadata.set("tokenizer.chat_template." + plain, source);
+    names.push_back(std::move(plain));
+  }
+  if (!names.empty()) metadata.set("tokenizer.chat_templates", std::move(names));
 }
 
 // The probe, and tokens of the vocabulary with things between them: what its merges make a difference to.
@@ -137,6 +156,7 @@ void add_tokenizer(const nibble::Checkpoint& checkpoint, std::uint32_t vocab_siz
   }
   add_vocabulary(tokenizer, vocab_size, metadata);
   add_specials(tokenizer, metadata);
+  add_templates(tokenizer, metadata);
   if (!is_json || model.value("byte_fallback", false)) {
     set(metadata, "model", std::string("llama"));
     set(metadata, "pre", std::string("default"));

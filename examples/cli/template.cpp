@@ -16,18 +16,23 @@ namespace {
 
 struct Arguments {
   std::string model;
+  std::string name;
   std::string input;
   std::string date;
   bool json = false;
 };
 
-nibble::ChatTemplate load_template(const std::filesystem::path& path) {
+nibble::ChatTemplate load_template(const Arguments& arguments) {
+  const std::filesystem::path path = arguments.model;
   const bool is_model =
       std::filesystem::is_directory(path) || path.extension() == ".gguf" || path.extension() == ".json";
+  if (!is_model && !arguments.name.empty())
+    throw Failure(usage, "--template-name is for a model's templates");
   const std::string source = is_model ? std::string() : read_input(path.string());
   return opening([&] {
-    return is_model ? nibble::ChatTemplate(load_tokenizer(path))
-                    : nibble::ChatTemplate(source, path.string());
+    if (!is_model) return nibble::ChatTemplate(source, path.string());
+    return arguments.name.empty() ? nibble::ChatTemplate(load_tokenizer(path))
+                                  : nibble::ChatTemplate(load_tokenizer(path), arguments.name);
   });
 }
 
@@ -60,7 +65,7 @@ nibble::ChatPrompt render(const nibble::ChatTemplate& chat, const Arguments& arg
 }
 
 ExitCode print_rendered(const Arguments& arguments) {
-  const nibble::ChatPrompt prompt = render(load_template(arguments.model), arguments);
+  const nibble::ChatPrompt prompt = render(load_template(arguments), arguments);
   if (!arguments.json) {
     std::cout << prompt.text;
     return ok;
@@ -80,6 +85,12 @@ void add_template(CLI::App& app, Action& action) {
   command.add_option("-m,--model", arguments->model, "A .gguf file, a folder, or a template's source")
       ->type_name("MODEL_OR_JINJA")
       ->required();
+  command
+      .add_option(
+          "--template-name", arguments->name,
+          "Which of a model's templates (default: tool_use where there are tools and such a template, "
+          "else default)")
+      ->type_name("NAME");
   command
       .add_option("--input", arguments->input,
                   "The variables as a JSON object: messages, tools, add_generation_prompt, bos_token, … "

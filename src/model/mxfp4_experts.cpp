@@ -35,10 +35,10 @@ MXFP4::Block make_block(const std::byte* codes, std::byte scale) {
   return block;
 }
 
-OwnTensor own(Tensor tensor, std::vector<std::byte> bytes) {
+Weight own(Tensor tensor, std::vector<std::byte> bytes) {
   auto shared = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   tensor.bytes = *shared;
-  return {std::move(tensor), std::move(shared)};
+  return {.tensor = std::move(tensor), .own = std::move(shared)};
 }
 
 std::uint64_t count(std::uint64_t n, RowChoice choice) {
@@ -47,7 +47,7 @@ std::uint64_t count(std::uint64_t n, RowChoice choice) {
 
 }  // namespace
 
-OwnTensor mxfp4_expert(const Tensor& blocks, const Tensor& scales, std::uint32_t expert, RowChoice choice) {
+Weight mxfp4_expert(const Tensor& blocks, const Tensor& scales, std::uint32_t expert, RowChoice choice) {
   const Shape& shape = blocks.shape;
   if (shape.rank() != 4 || shape[3] != code_bytes || shape[0] <= expert ||
       blocks.bytes.size() != shape.elements()) {
@@ -71,7 +71,7 @@ OwnTensor mxfp4_expert(const Tensor& blocks, const Tensor& scales, std::uint32_t
   return own(std::move(tensor), std::move(bytes));
 }
 
-OwnTensor choose_elements(const Tensor& vector, RowChoice choice) {
+Weight choose_elements(const Tensor& vector, RowChoice choice) {
   const std::uint64_t n = vector.shape.elements();
   const std::size_t size = n == 0 ? 0 : vector.bytes.size() / n;
   Tensor tensor = vector;

@@ -3,17 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <vector>
 
-#include "nibble/core/tensor.hpp"
+#include "nibble/model/weights.hpp"
 
 namespace nibble::inline v0 {
-
-struct OwnTensor {
-  Tensor tensor;
-  std::shared_ptr<const std::vector<std::byte>> own;  // what tensor.bytes points into
-};
 
 // Rows begin, begin + step, ... of a file's rows.
 struct RowChoice {
@@ -22,9 +15,9 @@ struct RowChoice {
 
 // One expert's matrix out of `blocks` (experts, rows, cols / 32, 16), whose bytes hold two neighbouring codes
 // each, and `scales` (experts, rows, cols / 32). Errors: shape_mismatch.
-OwnTensor mxfp4_expert(const Tensor& blocks, const Tensor& scales, std::uint32_t expert, RowChoice choice);
+Weight mxfp4_expert(const Tensor& blocks, const Tensor& scales, std::uint32_t expert, RowChoice choice);
 
 // Chosen elements of a vector.
-OwnTensor choose_elements(const Tensor& vector, RowChoice choice);
+Weight choose_elements(const Tensor& vector, RowChoice choice);
 
 }  // namespace nibble::inline v0

@@ -145,8 +145,8 @@ void check_experts(const Tensor& stacked, const TensorRow& row) {
 }
 
 // The experts of a row, in one tensor or in one for each; none where the first is missing.
-std::vector<OwnTensor> find_experts(const Checkpoint& checkpoint, const TensorRow& row,
-                                    const std::string& name) {
+std::vector<Weight> find_experts(const Checkpoint& checkpoint, const TensorRow& row,
+                                 const std::string& name) {
   const bool hf = checkpoint.container == Container::safetensors;
   const RowChoice choice{(row.traits & odd_rows) != 0 ? 1u : 0u,
                          (row.traits & (even_rows | odd_rows)) != 0 ? 2u : 1u};
@@ -159,19 +159,25 @@ std::vector<OwnTensor> find_experts(const Checkpoint& checkpoint, const TensorRo
   }
   if (whole != nullptr) check_experts(*whole, row);
   if (blocks != nullptr) check_experts(*blocks, row);
-  std::vector<OwnTensor> found;
+  std::vector<Weight> found;
   for (std::uint32_t e = 0; e < row.experts; ++e) {
     if (whole != nullptr) {
       const Tensor one = slice(*whole, e);
-      found.push_back(hf && choice.step != 1 ? choose_elements(one, choice) : OwnTensor{one, nullptr});
+      found.push_back(hf && choice.step != 1 ? choose_elements(one, choice)
+                                             : Weight{.tensor = one, .own = nullptr});
     } else if (blocks != nullptr && scales != nullptr) {
       found.push_back(mxfp4_expert(*blocks, *scales, e, choice));
     } else {
       const std::string one = hf ? replace(name, "{E}", std::to_string(e)) : expert_name(name, e);
-      const Tensor* tensor = find_tensor(checkpoint, one);
-      if (tensor == nullptr && e == 0) break;
-      if (tensor == nullptr) throw missing(checkpoint, one);
-      found.push_back({*tensor, nullptr});
+      auto weight = find_weight(checkpoint, one);
+      if (!weight && e == 0) break;
+      if (!weight) throw missing(checkpoint, one);
+      if (!weight->order.empty()) {
+        throw tensor_error(ErrorCode::unsupported, weight->tensor,
+                           "groups of inputs out of order (act-order)",
+                           "experts that share one order of inputs");
+      }
+      found.push_back(*std::move(weight));
     }
   }
   return found;
@@ -183,8 +189,7 @@ std::vector<Weight> find_weights(const Checkpoint& checkpoint, const TensorRow& 
   const std::string name = layer_name(hf ? row.hf_name : row.name, layer);
   std::vector<Weight> found;
   if (row.experts != 0) {
-    for (OwnTensor& one : find_experts(checkpoint, row, name))
-      found.push_back({.tensor = std::move(one.tensor), .own = std::move(one.own)});
+    found = find_experts(checkpoint, row, name);
   } else if (auto one = find_weight(checkpoint, name)) {
     found.push_back(*std::move(one));
   }

@@ -13,7 +13,10 @@ namespace nibble::inline v0 {
 struct ChatTemplate::State {
   jinja::Template compiled;
   Limits limits;
-  std::string bos, eos;  // their texts; empty: not defined
+  std::string bos, eos;                     // their texts; empty: not defined
+  std::shared_ptr<const State> with_tools;  // the template for conversations with tools, where there is one
+
+  const State& choose(bool tools) const { return tools && with_tools ? *with_tools : *this; }
 
   void define_tokens(jinja::Interpreter& in) const {
     for (const auto& [name, text] : {std::pair("bos_token", &bos), std::pair("eos_token", &eos)}) {
@@ -86,6 +89,11 @@ void define_all(Interpreter& in, const Json& variables) {
       in.define(name, jinja::to_value(in, variable, name.ends_with("_token") ? 0 : jinja::from_input));
     }
   }
+}
+
+bool has_tools(const Json& variables) {
+  const auto tools = variables.find("tools");
+  return tools && !tools->is(Json::Kind::null);
 }
 
 JsonDocument read_object(std::string_view json, std::string_view name, const Limits& limits) {
@@ -171,32 +179,52 @@ ChatTemplate::ChatTemplate(std::string_view source, const Tokenizer& tokenizer, 
                            const Limits& limits)
     : state_(translate_errors([&] { return compile(source, tokenizer, name, limits); })) {}
 
-ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, const Limits& limits)
-    : ChatTemplate(tokenizer.chat_template(), tokenizer, "chat template", limits) {
-  if (!tokenizer.chat_template().empty()) return;
+std::shared_ptr<ChatTemplate::State> ChatTemplate::compile(const Tokenizer& tokenizer, std::string_view name,
+                                                           const Limits& limits) {
+  const auto& templates = tokenizer.chat_templates();
+  const auto found = templates.find(name);
+  if (found != templates.end() && !found->second.empty()) {
+    return compile(found->second, tokenizer,
+                   name == "default" ? "chat template" : "chat template " + std::string(name), limits);
+  }
+  std::string names;
+  for (const auto& [one, source] : templates) names.append(names.empty() ? "" : ", ").append(one);
   throw Error({.code = ErrorCode::missing,
                .source = "chat template",
-               .found = "a model without one",
+               .field = std::string(name),
+               .found = names.empty() ? "a model without one" : "a model with " + names,
                .allowed = "tokenizer.chat_template, chat_template or chat_template.jinja"});
 }
+
+ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, const Limits& limits)
+    : state_(translate_errors([&] {
+        auto state = compile(tokenizer, "default", limits);
+        if (tokenizer.chat_templates().contains("tool_use"))
+          state->with_tools = compile(tokenizer, "tool_use", limits);
+        return state;
+      })) {}
+
+ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, std::string_view name, const Limits& limits)
+    : state_(translate_errors([&] { return compile(tokenizer, name, limits); })) {}
 
 ChatPrompt ChatTemplate::render(std::span<const ChatMessage> messages, std::string_view tools,
                                 const ChatOptions& options) const {
   return translate_errors([&] {
-    Interpreter in(state_->compiled, state_->limits, options.now);
+    std::optional<JsonDocument> variables;
+    if (!options.variables.empty()) variables = read_object(options.variables, "variables", state_->limits);
+    const State& state = state_->choose(!tools.empty() || (variables && has_tools(variables->root())));
+    Interpreter in(state.compiled, state.limits, options.now);
     std::vector<jinja::Value> list;
     for (const ChatMessage& message : messages) list.push_back(to_value(in, message));
     in.define("messages", jinja::Value(in.heap.add(jinja::List{std::move(list)})));
     in.define("tools", jinja::Value(jinja::None{}));
     if (!tools.empty()) {
-      const JsonDocument document = parse_json(tools, "tools", state_->limits);
+      const JsonDocument document = parse_json(tools, "tools", state.limits);
       in.define("tools", jinja::to_value(in, document.root(), jinja::from_input));
     }
     in.define("add_generation_prompt", jinja::Value(options.add_generation_prompt));
-    state_->define_tokens(in);
-    if (!options.variables.empty()) {
-      define_all(in, read_object(options.variables, "variables", state_->limits).root());
-    }
+    state.define_tokens(in);
+    if (variables) define_all(in, variables->root());
     return run(in);
   });
 }
@@ -204,9 +232,11 @@ ChatPrompt ChatTemplate::render(std::span<const ChatMessage> messages, std::stri
 ChatPrompt ChatTemplate::render(std::string_view variables,
                                 const std::optional<std::chrono::local_seconds>& now) const {
   return translate_errors([&] {
-    Interpreter in(state_->compiled, state_->limits, now);
-    state_->define_tokens(in);
-    define_all(in, read_object(variables, "variables", state_->limits).root());
+    const JsonDocument document = read_object(variables, "variables", state_->limits);
+    const State& state = state_->choose(has_tools(document.root()));
+    Interpreter in(state.compiled, state.limits, now);
+    state.define_tokens(in);
+    define_all(in, document.root());
     return run(in);
   });
 }

@@ -51,7 +51,7 @@ class GgufTokenizer {
     parts_.bpe.byte_level ? read_byte_level() : read_sentencepiece();
     read_ends();
     read_specials();
-    read_template();
+    read_templates();
     return std::move(parts_);
   }
 
@@ -65,7 +65,7 @@ class GgufTokenizer {
   void read_sentencepiece();
   void read_ends();
   void read_specials();
-  void read_template();
+  void read_templates();
   void wrap(bool adds_bos);
   std::optional<TokenId> token(std::string_view key, std::optional<TokenId> absent = std::nullopt) const;
 
@@ -289,11 +289,18 @@ void GgufTokenizer::read_specials() {
   parts_.specials = SpecialTokens(std::move(specials));
 }
 
-void GgufTokenizer::read_template() {
-  parts_.chat_template = m_.text(key_template, "");
-  if (const auto bad = find_invalid_utf8(parts_.chat_template)) {
-    throw m_.error(ErrorCode::malformed, key_template, "bytes that are not UTF-8 at " + at_byte(*bad),
-                   "UTF-8");
+// "tokenizer.chat_template" is the default, "tokenizer.chat_template.tool_use" has a name.
+void GgufTokenizer::read_templates() {
+  for (auto it = m_.entries().lower_bound(key_template); it != m_.entries().end(); ++it) {
+    const std::string& key = it->first;
+    if (!key.starts_with(key_template)) break;
+    const std::string_view name = std::string_view(key).substr(key_template.size());
+    if (!name.empty() && name[0] != '.') continue;  // tokenizer.chat_templates
+    const std::string& source = m_.text(key);
+    if (const auto bad = find_invalid_utf8(source)) {
+      throw m_.error(ErrorCode::malformed, key, "bytes that are not UTF-8 at " + at_byte(*bad), "UTF-8");
+    }
+    parts_.chat_templates.emplace(name.empty() ? "default" : name.substr(1), source);
   }
 }
 

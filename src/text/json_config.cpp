@@ -1,4 +1,4 @@
-// tokenizer_config.json and generation_config.json: BOS, EOS, ends, the chat template.
+// tokenizer_config.json and generation_config.json: BOS, EOS, ends, chat templates.
 // Inside the JSON loader.
 #include <algorithm>
 
@@ -31,14 +31,15 @@ void override_added(const Json& config, std::string_view key, std::optional<Toke
   }
 }
 
-// A list of named templates: "default", or else the first.
-std::string_view template_of(const Json& value) {
-  if (value.is(Json::Kind::string)) return value.string();
-  std::optional<Json> chosen;
-  for (const Json item : value) {
-    if (!chosen || item.at("name").string() == "default") chosen = item;
+// A text, or a list of named ones.
+void read_templates(const Json& value, TokenizerParts& parts) {
+  if (value.is(Json::Kind::string)) {
+    parts.chat_templates.emplace("default", value.string());
+    return;
   }
-  return chosen ? chosen->at("template").string() : std::string_view();
+  for (const Json item : value)
+    parts.chat_templates.insert_or_assign(std::string(item.at("name").string()),
+                                          item.at("template").string());
 }
 
 void add_end(const Json& id, TokenizerParts& parts) {
@@ -56,7 +57,7 @@ void read_tokenizer_config(const Json& config, TokenizerParts& parts) {
   if (const auto eos = token_of(config, "eos_token", parts.vocabulary)) parts.eos = eos;
   override_added(config, "add_bos_token", parts.bos, true, parts.before);
   override_added(config, "add_eos_token", parts.eos, false, parts.after);
-  if (const auto chat = present(config, "chat_template")) parts.chat_template = template_of(*chat);
+  if (const auto chat = present(config, "chat_template")) read_templates(*chat, parts);
 }
 
 void read_generation_config(const Json& config, TokenizerParts& parts) {

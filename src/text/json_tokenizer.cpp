@@ -8,6 +8,8 @@ namespace nibble::inline v0 {
 
 namespace {
 
+constexpr std::size_t max_templates = 64;
+
 // Prompts are never cut here, whatever the file says; what it says must make sense all the same.
 void check_truncation(const Json& truncation) {
   const Json length = truncation.at("max_length");
@@ -19,10 +21,7 @@ void check_truncation(const Json& truncation) {
   }
 }
 
-// The newest place for a chat template: a file of its own.
-void read_template_file(const std::filesystem::path& path, const Limits& limits, TokenizerParts& parts) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return;
+std::string read_template(const std::filesystem::path& path, const Limits& limits) {
   const auto source = ByteSource::open(path, LoadMode::copy);
   const std::string_view text(reinterpret_cast<const char*>(source->bytes().data()), source->bytes().size());
   if (text.size() > limits.string_bytes) {
@@ -38,7 +37,27 @@ void read_template_file(const std::filesystem::path& path, const Limits& limits,
                  .found = "bytes that are not UTF-8",
                  .allowed = "UTF-8"});
   }
-  parts.chat_template = text;
+  return std::string(text);
+}
+
+// The newest places for chat templates: files of their own, which replace all others.
+void read_template_files(const std::filesystem::path& folder, const Limits& limits, TokenizerParts& parts) {
+  std::map<std::string, std::string, std::less<>> found;
+  std::error_code ignored;
+  const std::filesystem::path own = folder / "chat_template.jinja";
+  if (std::filesystem::exists(own, ignored)) found.emplace("default", read_template(own, limits));
+  const std::filesystem::path more = folder / "additional_chat_templates";
+  for (std::filesystem::directory_iterator it(more, ignored), end; it != end; it.increment(ignored)) {
+    if (it->path().extension() != ".jinja") continue;
+    if (found.size() == max_templates) {
+      throw Error({.code = ErrorCode::limit,
+                   .source = more.string(),
+                   .found = "one more",
+                   .allowed = "at most " + std::to_string(max_templates) + " templates"});
+    }
+    found.insert_or_assign(it->path().stem().string(), read_template(it->path(), limits));
+  }
+  if (!found.empty()) parts.chat_templates = std::move(found);
 }
 
 }  // namespace
@@ -65,7 +84,7 @@ void read_beside(const std::optional<Json>& config, const std::filesystem::path&
                  const std::filesystem::path& folder, const Limits& limits, TokenizerParts& parts) {
   if (config) read_tokenizer_config(*config, parts);
   if (!generation.empty()) read_generation_config(read_json(generation, limits).root(), parts);
-  read_template_file(folder / "chat_template.jinja", limits, parts);
+  read_template_files(folder, limits, parts);
   if (parts.eos) parts.ends.push_back(*parts.eos);
   add_known_ends(parts);
 }

@@ -34,11 +34,12 @@ void read_decoder(const Json& decoder, TokenizerParts& parts);
 void read_post_processor(const Json& processor, TokenizerParts& parts);
 
 // The files beside a tokenizer, once its own is read: tokenizer_config.json (`config`, if there is one),
-// generation_config.json (its path may be empty) and chat_template.jinja in `folder`. Completes `ends`.
+// generation_config.json (its path may be empty), chat_template.jinja and additional_chat_templates/ in
+// `folder`. Completes `ends`.
 void read_beside(const std::optional<Json>& config, const std::filesystem::path& generation,
                  const std::filesystem::path& folder, const Limits& limits, TokenizerParts& parts);
 
-// tokenizer_config.json: bos and eos, whether they are added, the chat template.
+// tokenizer_config.json: bos and eos, whether they are added, chat templates.
 void read_tokenizer_config(const Json& config, TokenizerParts& parts);
 // generation_config.json: more ends.
 void read_generation_config(const Json& config, TokenizerParts& parts);

@@ -270,6 +270,8 @@ bool Tokenizer::is_end(TokenId id) const noexcept {
   return std::binary_search(state_->ends.begin(), state_->ends.end(), id);
 }
 std::span<const TokenId> Tokenizer::ends() const noexcept { return state_->ends; }
-const std::string& Tokenizer::chat_template() const noexcept { return state_->chat_template; }
+const std::map<std::string, std::string, std::less<>>& Tokenizer::chat_templates() const noexcept {
+  return state_->chat_templates;
+}
 
 }  // namespace nibble::inline v0

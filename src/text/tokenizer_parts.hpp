@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,9 +28,9 @@ struct TokenizerParts {
 
   bool strips_space = false;  // decode() takes back one space that encode() put in front
   std::optional<TokenId> bos, eos;
-  std::vector<TokenId> ends;  // sorted
-  std::string chat_template;
-  std::uint64_t text_bytes = 0;  // Limits::text_bytes
+  std::vector<TokenId> ends;                                       // sorted
+  std::map<std::string, std::string, std::less<>> chat_templates;  // sources by name
+  std::uint64_t text_bytes = 0;                                    // Limits::text_bytes
 };
 
 // The texts that end a turn or a document in the vocabularies of published models: their tokens join `ends`,

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import unittest
@@ -154,6 +155,24 @@ class Folders(CommandLine):
             of_file, of_folder = (memoryview(self.logits(model, PROMPT[1:], *options)).cast("f")
                                   for model in (path("f.gguf"), folder))
             self.assertLess(max(abs(x - y) for x, y in zip(of_file, of_folder)), 1e-4, folder.name)
+
+
+    def test_named_templates_go_along(self):
+        folder = pathlib.Path(path("templates"))
+        shutil.copytree(FIXTURES / "qwen2" / "hf", folder)
+        (folder / "additional_chat_templates").mkdir()
+        (folder / "chat_template.jinja").write_text("talk")
+        (folder / "additional_chat_templates" / "tool_use.jinja").write_text("{{ tools | length }} tools")
+        (folder / "additional_chat_templates" / "rag.jinja").write_text("look up")
+        self.ok("quantize", folder, path("templates.gguf"), "--type", "F32")
+        for model in (folder, path("templates.gguf")):
+            template = ["template", "-m", model]
+            self.assertEqual(self.ok(*template, stdin=b"{}"), b"talk")
+            self.assertEqual(self.ok(*template, stdin=b'{"tools": [1, 2]}'), b"2 tools")
+            self.assertEqual(self.ok(*template, "--template-name", "rag", stdin=b'{"tools": []}'), b"look up")
+            self.fails(3, *template, "--template-name", "rug", stdin=b"{}", says="default, rag, tool_use")
+        self.fails(2, "template", "-m", folder / "chat_template.jinja", "--template-name", "rag", stdin=b"{}")
+        self.fails(2, "chat", "--template", folder / "chat_template.jinja", "--template-name", "rag")
 
 
 class Presets(CommandLine):

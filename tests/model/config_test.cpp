@@ -114,6 +114,22 @@ TEST_CASE("config: every architecture of the list reads both of its names") {
   }
 }
 
+TEST_CASE("config: yarn's bounds are whole dims where config.json does not say otherwise, of gpt-oss, too") {
+  const auto whole = [](const char* name, std::optional<bool> truncate) {
+    TinyCheckpoint tiny = hf_of(name);
+    tiny.set("num_local_experts", std::int64_t{4});
+    tiny.set("num_experts_per_tok", std::int64_t{2});
+    tiny.set("rope_scaling.rope_type", std::string("yarn"));
+    tiny.set("rope_scaling.factor", 4.0);
+    if (truncate) tiny.set("rope_scaling.truncate", *truncate);
+    return read(tiny).rope.whole_dims;
+  };
+  CHECK(whole("LlamaForCausalLM", {}));
+  CHECK_FALSE(whole("LlamaForCausalLM", false));
+  CHECK(whole("GptOssForCausalLM", {}));
+  CHECK_FALSE(whole("GptOssForCausalLM", false));
+}
+
 TEST_CASE("config: longrope, in the spellings of Phi-3's releases") {
   const std::string type = GENERATE("su", "yarn", "longrope");
   TinyCheckpoint tiny = hf_of("Phi3ForCausalLM");

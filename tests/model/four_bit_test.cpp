@@ -80,6 +80,31 @@ TEST_CASE("four bit: a layer that is right is read, an absent one is not there")
   CHECK(!layer.read());
 }
 
+TEST_CASE("four bit: experts, each with parts of its own; an order of inputs for each is refused") {
+  Layer layer;
+  layer.files.container = Container::safetensors;
+  for (const std::string expert : {"0.", "1."}) {
+    layer.part(expert + "qweight", Dtype::I32, {8, 8}, expert == "0." ? 0x88888888 : 0x99999999);
+    layer.part(expert + "qzeros", Dtype::I32, {2, 1}, 0x77777777);
+    layer.part(expert + "scales", Dtype::F16, {2, 8}, 0x3c003c00);
+  }
+  const TensorRow table[] = {
+      {.name = "blk.0.ffn_gate_exps.weight", .hf_name = "l.{E}.weight", .rows = 8, .cols = 64, .experts = 2}};
+  const Weights weights = Weights::resolve(layer.files, table, {});
+  for (const auto& [name, value] :
+       {std::pair("blk.0.ffn_gate.0.weight", 0.0f), {"blk.0.ffn_gate.1.weight", 1.0f}}) {
+    const WeightId id = weights.get(name);
+    CHECK(weights[id].tensor.shape == Shape{8, 64});
+    CHECK(weights.vector(id) == std::vector<float>(8 * 64, value));
+  }
+
+  layer.groups([](std::int32_t i) { return i % 2; });
+  layer.files.tensors["l.1.g_idx"] = layer.files.tensors["l.g_idx"];
+  const Error error =
+      expect_error([&] { Weights::resolve(layer.files, table, {}); }, ErrorCode::unsupported, "byte 96");
+  CHECK(error.field() == "l.1.weight");
+}
+
 TEST_CASE("malformed: four bit, impossible group sizes") {
   for (const std::int64_t size : {0, -2, 1, 31, 48, 1 << 31}) {
     CAPTURE(size);

@@ -157,7 +157,7 @@ TEST_CASE(
         codes.push_back(static_cast<std::uint8_t>((e + r + i) % 16 | (e + r + i + 1) % 16 << 4));
     }
   }
-  const OwnTensor odd =
+  const Weight odd =
       mxfp4_expert(bytes_tensor(codes, {2, 4, 1, 16}), bytes_tensor(scales, {2, 4, 1}), 1, {1, 2});
   REQUIRE(odd.tensor.shape == Shape{2, 32});
   const Format& format = *find_format(odd.tensor.dtype);

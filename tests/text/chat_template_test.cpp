@@ -165,6 +165,31 @@ TEST_CASE("a template is found in tokenizer_config.json, and before that in chat
   CHECK(ChatTemplate(Tokenizer::from_json(path, config)).render("{}").text == "file");
 }
 
+TEST_CASE("of a model's templates, tool_use is for conversations with tools, and each can be had by name") {
+  test::Keys keys = test::bpe_keys();
+  keys["tokenizer.chat_template"] = "default";
+  keys["tokenizer.chat_template.tool_use"] = "with {{ tools | length }}";
+  keys["tokenizer.chat_template.rag"] = "rag";
+  const auto make = [&] { return Tokenizer::from_gguf(test::as_metadata(keys)); };
+  const ChatTemplate chat(make());
+  CHECK(chat.render(std::span<const ChatMessage>()).text == "default");
+  CHECK(chat.render({}, "[1, 2]").text == "with 2");
+  CHECK(chat.render({}, {}, {.variables = R"({"tools": [1]})"}).text == "with 1");
+  CHECK(chat.render(R"({"tools": []})").text == "with 0");
+  CHECK(chat.render(R"({"tools": null})").text == "default");
+  CHECK(ChatTemplate(make(), "default").render(R"({"tools": []})").text == "default");
+  CHECK(ChatTemplate(make(), "rag").render(R"({"tools": []})").text == "rag");
+
+  const Error error = test::thrown([&] { ChatTemplate(make(), "tools"); });
+  CHECK(error.code() == ErrorCode::missing);
+  CHECK(error.field() == "tools");
+  CHECK(error.found() == "a model with default, rag, tool_use");
+  keys.erase("tokenizer.chat_template");
+  CHECK(test::thrown([&] { ChatTemplate{make()}; }).field() == "default");
+  keys["tokenizer.chat_template"] = "";
+  CHECK(test::thrown([&] { ChatTemplate{make()}; }).code() == ErrorCode::missing);
+}
+
 TEST_CASE("one template renders from many threads", "[threads]") {
   const ChatTemplate chat(turns);
   const std::vector<ChatMessage> messages = {{"user", "Hi"}};

@@ -204,9 +204,13 @@ TEST_CASE("Unusual files load: padding, empty and odd tokens, missing types, unu
   keys["tokenizer.ggml.seperator_token_id"] = std::int64_t{99999};
   keys["tokenizer.ggml.eot_token_id"] = std::int64_t{4294967295};
   keys["tokenizer.chat_template"] = "{{ x }}";
+  keys["tokenizer.chat_template.tool_use"] = "{{ tools }}";
+  keys["tokenizer.chat_templates"] = std::vector<std::string>{"tool_use"};
   const Tokenizer t = make(keys);
   CHECK(t.size() == tokens.size());
-  CHECK(t.chat_template() == "{{ x }}");
+  CHECK(t.chat_templates().at("default") == "{{ x }}");
+  CHECK(t.chat_templates().at("tool_use") == "{{ tools }}");
+  CHECK(t.chat_templates().size() == 2);
   CHECK(t.decode(t.encode("hello wörld")) == "hello wörld");
   CHECK(t.bytes(*t.find("[PAD272]") + 1).empty());
   CHECK(!t.find(""));

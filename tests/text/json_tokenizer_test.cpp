@@ -2,6 +2,7 @@
 #include "nibble/file/checkpoint.hpp"
 #include "nibble/text/tokenizer.hpp"
 #include "support/catch.hpp"
+#include "support/expect_error.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_tokenizers.hpp"
 
@@ -221,18 +222,27 @@ TEST_CASE("Ends come from the config, the generation config and the known texts"
   CHECK(make(gpt2).is_end(*make(gpt2).find("<|endoftext|>")));
 }
 
-TEST_CASE("Chat templates are a text, a list of them, or a file beside the tokenizer") {
+TEST_CASE("Chat templates are a text, a list of named ones, or files beside the tokenizer") {
+  using Templates = std::map<std::string, std::string, std::less<>>;
   const json j = test::bpe_json();
   const json list = {{{"name", "rag"}, {"template", "R"}}, {{"name", "default"}, {"template", "D"}}};
-  CHECK(make(j, {{"chat_template", "T"}}).chat_template() == "T");
-  CHECK(make(j, {{"chat_template", list}}).chat_template() == "D");
-  CHECK(make(j, {{"chat_template", {list[0]}}}).chat_template() == "R");
-  CHECK(make(j, {{"chat_template", json::array()}}).chat_template().empty());
+  CHECK(make(j, {{"chat_template", "T"}}).chat_templates() == Templates{{"default", "T"}});
+  CHECK(make(j, {{"chat_template", list}}).chat_templates() == Templates{{"default", "D"}, {"rag", "R"}});
+  CHECK(make(j, {{"chat_template", json::array()}}).chat_templates().empty());
   const test::TempFolder folder;
-  folder.write("chat_template.jinja", "F");
   const auto path = folder.write("tokenizer.json", j.dump());
-  CHECK(Tokenizer::from_json(path, folder.write("tokenizer_config.json", R"({"chat_template": "T"})"))
-            .chat_template() == "F");
+  const auto config = folder.write("tokenizer_config.json", json{{"chat_template", list}}.dump());
+  const std::filesystem::path more = folder.path() / "additional_chat_templates";
+  std::filesystem::create_directory(more);
+  folder.write("additional_chat_templates/README.md", "none");
+  CHECK(Tokenizer::from_json(path, config).chat_templates().size() == 2);
+  folder.write("additional_chat_templates/tool_use.jinja", "U");
+  CHECK(Tokenizer::from_json(path, config).chat_templates() == Templates{{"tool_use", "U"}});
+  folder.write("chat_template.jinja", "F");
+  CHECK(Tokenizer::from_json(path, config).chat_templates() ==
+        Templates{{"default", "F"}, {"tool_use", "U"}});
+  for (int i = 0; i < 64; ++i) folder.write("additional_chat_templates/" + std::to_string(i) + ".jinja", "M");
+  test::expect_error([&] { Tokenizer::from_json(path, config); }, ErrorCode::limit, "");
 }
 
 TEST_CASE("A folder's tokenizer is loaded with the files beside it") {
@@ -255,7 +265,7 @@ TEST_CASE("A folder's tokenizer is loaded with the files beside it") {
   const Tokenizer t = Tokenizer::load(checkpoint);
   CHECK(t.eos() == 2);
   CHECK(t.is_end(100));
-  CHECK(t.chat_template() == "T");
+  CHECK(t.chat_templates().at("default") == "T");
 
   Checkpoint gguf;
   gguf.metadata = test::as_metadata(test::spm_keys());

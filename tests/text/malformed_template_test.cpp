@@ -160,7 +160,8 @@ TEST_CASE("messages, tools and variables that are none") {
   const ChatTemplate chat("{{ messages|length }}");
   const std::vector<ChatMessage> messages = {{"user", "Hello"}};
   expect_error([&] { chat.render(messages, "[{"); }, ErrorCode::malformed, "byte 2");
-  expect_error([&] { chat.render(messages, {}, {.variables = "[]"}); }, ErrorCode::wrong_type, "");
+  expect_error([&] { chat.render(messages, {}, {.variables = "[]"}); }, ErrorCode::wrong_type,
+               "the top level");
   expect_error(
       [&] {
         chat.render(std::vector<ChatMessage>{{"user", "a\xff"}});

@@ -334,8 +334,8 @@ TEST_CASE("Keys missing, of the wrong type, or with values that mean nothing") {
 
   json j = test::bpe_json();
   j.erase("model");
-  refused(j, ErrorCode::missing, "");
-  refused(json::array(), ErrorCode::wrong_type, "");
+  refused(j, ErrorCode::missing, "the top level");
+  refused(json::array(), ErrorCode::wrong_type, "the top level");
   for (const char* key : {"vocab", "merges"}) {
     json k = test::bpe_json();
     k["model"].erase(key);

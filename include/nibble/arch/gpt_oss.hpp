@@ -16,7 +16,7 @@ inline Config config(const ConfigReader& read) {
   read.experts(c, {"expert_count", "num_local_experts"});
   c.window = read.count({"attention.sliding_window", "sliding_window"}, 0);
   c.global = read.global_layers(c.n_layers, every_nth(2, c.n_layers));
-  c.rope.whole_dims = false;
+  if (read.is_gguf()) c.rope.whole_dims = false;  // which has no key for it
   for (const auto& [key, value] : {std::pair{"swiglu_limit", 7.0}, {"swiglu_alpha", 1.702}}) {
     if (const double found = read.positive_number({"", key}, value); found != value)
       throw read.error(ErrorCode::unsupported, {"", key}, std::to_string(found), std::to_string(value));

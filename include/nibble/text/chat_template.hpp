@@ -50,8 +50,11 @@ class NIBBLE_API ChatTemplate {
   // The same for a model: bos_token and eos_token are its tokenizer's texts.
   ChatTemplate(std::string_view source, const Tokenizer& tokenizer, std::string_view name = "chat template",
                const Limits& limits = {});
-  // The tokenizer's own. Errors: missing (it has none), and the same.
+  // The tokenizer's own: "default", and where it has one "tool_use" for conversations with tools. Errors:
+  // missing (it has no default), and the same.
   explicit ChatTemplate(const Tokenizer& tokenizer, const Limits& limits = {});
+  // Its template of this name, for all conversations. Errors: missing, and the same.
+  ChatTemplate(const Tokenizer& tokenizer, std::string_view name, const Limits& limits = {});
 
   // The variables messages, tools (a JSON array as the makers' library takes it; empty: none),
   // add_generation_prompt, bos_token, eos_token, and those of `options`. Errors, with line and column of
@@ -69,6 +72,8 @@ class NIBBLE_API ChatTemplate {
   static std::shared_ptr<State> compile(std::string_view source, std::string_view name, const Limits& limits);
   static std::shared_ptr<State> compile(std::string_view source, const Tokenizer& tokenizer,
                                         std::string_view name, const Limits& limits);
+  static std::shared_ptr<State> compile(const Tokenizer& tokenizer, std::string_view name,
+                                        const Limits& limits);
   std::shared_ptr<const State> state_;
 };
 

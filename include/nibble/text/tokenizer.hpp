@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,7 +51,7 @@ class NIBBLE_API Tokenizer {
   static Tokenizer load(const Checkpoint& checkpoint, const Limits& limits = {});
   // A tokenizer.json, a tokenizer.model, or a folder with one of them (the former where it has both), and
   // what lies beside it: tokenizer_config.json, generation_config.json (or else config.json),
-  // chat_template.jinja.
+  // chat_template.jinja, additional_chat_templates/.
   static Tokenizer open(const std::filesystem::path& path, const Limits& limits = {});
   static Tokenizer from_gguf(const Metadata& metadata, const Limits& limits = {});
   // `config` and `generation` may be empty paths.
@@ -83,8 +85,9 @@ class NIBBLE_API Tokenizer {
   // Tokens that end a generation: eos, eot, eom and the known end-of-turn texts of the vocabulary.
   bool is_end(TokenId id) const noexcept;
   std::span<const TokenId> ends() const noexcept;
-  // The chat template's source, if the model has one; rendered by text/chat_template.hpp.
-  const std::string& chat_template() const noexcept;
+  // The chat templates' sources by name: "default", and some models have "tool_use" or others; rendered by
+  // text/chat_template.hpp.
+  const std::map<std::string, std::string, std::less<>>& chat_templates() const noexcept;
 
  private:
   struct State;
