@@ -86,8 +86,9 @@ struct MatmulBySlices {
   static constexpr std::uint32_t resident_blocks = row_tiles == 1 ? 2 : 1;
   static constexpr std::uint32_t outputs = tile_rows * tokens;  // of one row tile
   static constexpr std::uint32_t shared_bytes = k_slices * outputs * sizeof(float);
-  // Tiles on their way to a warp: at two or more blocks a multiprocessor 32 KiB and more are in flight.
-  static constexpr std::uint32_t depth = row_tiles == 1 ? 4 : 2;
+  // Tiles on their way to a warp: with one row tile 2 KiB and more.
+  static constexpr std::uint32_t tile_bytes = layout.chunk / layout.chunk_tiles;
+  static constexpr std::uint32_t depth = row_tiles != 1 ? 2 : tile_bytes > 768 ? 3 : 4;
   MatmulJob job;
 
   NIBBLE_DEVICE void operator()() const {
