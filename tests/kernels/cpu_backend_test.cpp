@@ -210,7 +210,7 @@ TEST_CASE("buffers share bytes exactly where they are not alive together") {
       b.first = static_cast<std::uint32_t>(random() % 20);
       b.last = b.first + static_cast<std::uint32_t>(random() % 8);
       b.bytes = random() % 1000 + 1;
-      sum += cpu::align_bytes(b.bytes);
+      sum += align_bytes(b.bytes);
     }
     const std::uint64_t end = place(buffers);
     REQUIRE(end <= sum);
