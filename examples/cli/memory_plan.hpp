@@ -15,7 +15,8 @@ struct MemoryPlan {
   // the system does not tell.
   std::uint64_t program = 0;
 
-  std::uint64_t total() const noexcept { return engine.memory.total() + program; }
+  // What is resident once the context has been full.
+  std::uint64_t total() const noexcept { return engine.memory.total() + engine.memory.mapped + program; }
 };
 
 // Errors: those of Engine::plan.
