@@ -1,5 +1,5 @@
-// Attention of every tier on one thread: a group of four query heads of 64 over one head's keys and values,
-// by depth. These come from memory each time, as they do in a model of many heads and layers.
+// Attention of every tier on one thread: a group of four query heads of 64 over the keys and values of one of
+// eight heads, by depth. These come from memory each time, as they do in a model of many heads and layers.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace cpu = nibble::cpu;
 
 constexpr std::size_t depths[] = {512, 4096, 16384};
 constexpr nibble::KvType kv_types[] = {nibble::KvType::F16, nibble::KvType::Q8_0};
-constexpr std::size_t group = 4, head_dim = 64, prefill_tokens = 64;
+constexpr std::size_t kv_heads = 8, group = 4, head_dim = 64, prefill_tokens = 64;
 constexpr int any_byte = 0x28;  // a small number, or its scale and code, in every type
 
 struct Shape {
@@ -27,11 +27,11 @@ struct Shape {
   std::size_t depth, n_tokens;
 };
 
-// One head's pages of many sequences, more than caches have.
+// Pages of many sequences, more than caches have; each time another head of one of them.
 class Pages {
  public:
   explicit Pages(const Shape& shape)
-      : page_bytes(nibble::kv_page_bytes(std::array{nibble::KvLayer{1, head_dim, 0}}, shape.type)),
+      : page_bytes(nibble::kv_page_bytes(std::array{nibble::KvLayer{kv_heads, head_dim, 0}}, shape.type)),
         n_pages((shape.depth + shape.n_tokens) / nibble::kv_page_size + 1),
         n_sequences_(beyond_caches / (n_pages * page_bytes) + 1),
         memory_(n_sequences_ * n_pages * page_bytes),
@@ -41,7 +41,10 @@ class Pages {
   }
 
   const std::byte* data() const { return memory_.data(); }
-  const nibble::PageId* next() { return ids_.data() + turn_++ % n_sequences_ * n_pages; }
+  void next() { ++turn_; }
+  const nibble::PageId* ids() const { return ids_.data() + turn_ / kv_heads % n_sequences_ * n_pages; }
+  std::size_t head_bytes() const { return page_bytes / (2 * kv_heads); }
+  std::size_t keys() const { return turn_ % kv_heads * head_bytes(); }
 
   const std::size_t page_bytes, n_pages;
 
@@ -57,7 +60,7 @@ struct Buffers {
 };
 
 void run(const cpu::AttendKernel& kernel, const Shape& shape, Pages& pages, Buffers& buffers) {
-  const nibble::PageId* const ids = pages.next();
+  pages.next();
   const std::size_t tile = std::max<std::size_t>(1, kernel.max_queries / group);
   for (std::size_t t = 0; t < shape.n_tokens; t += tile) {
     const std::size_t n = std::min(tile, shape.n_tokens - t), end = shape.depth + t + n;
@@ -73,9 +76,9 @@ void run(const cpu::AttendKernel& kernel, const Shape& shape, Pages& pages, Buff
                   .sum = buffers.sum.data(),
                   .pool = pages.data(),
                   .page_bytes = pages.page_bytes,
-                  .pages = ids,
-                  .keys = 0,
-                  .values = pages.page_bytes / 2,
+                  .pages = pages.ids(),
+                  .keys = pages.keys(),
+                  .values = pages.keys() + kv_heads * pages.head_bytes(),
                   .begin = begin,
                   .end = std::min(end, begin + cpu::attend_span),
                   .position = shape.depth + t,
@@ -103,7 +106,7 @@ void add(const cpu::Tier& tier, const Shape& shape) {
     const auto tokens = static_cast<double>(shape.n_tokens);
     const double seen = tokens * (static_cast<double>(shape.depth) + (tokens + 1) / 2);
     const double end = static_cast<double>(shape.depth) + tokens;
-    report(state, end * static_cast<double>(pages.page_bytes) / nibble::kv_page_size,
+    report(state, end * static_cast<double>(2 * pages.head_bytes()) / nibble::kv_page_size,
            2 * seen * group * head_dim, peak_gmacs(tier, probe::Arithmetic::bf16));
   });
 }

@@ -295,9 +295,10 @@ std::string Json::pointer() const {
 }
 
 Error Json::error(ErrorCode code, std::string found, std::string allowed) const {
+  const bool is_root = document_->nodes[index_].parent == none;
   return Error({.code = code,
                 .source = document_->source,
-                .position = pointer(),
+                .position = is_root ? "the top level" : pointer(),
                 .field = std::string(key()),
                 .found = std::move(found),
                 .allowed = std::move(allowed)});

@@ -152,8 +152,8 @@ TEST_CASE("malformed 49: index.json that names what is not there") {
   index_refused(R"({"weight_map":{}})", ErrorCode::missing, "/weight_map");
   index_refused(R"({"weight_map":[]})", ErrorCode::wrong_type, "/weight_map");
   index_refused(R"({"weight_map":{"x":1}})", ErrorCode::wrong_type, "/weight_map/x");
-  index_refused(R"({})", ErrorCode::missing, "");
-  index_refused(R"([])", ErrorCode::wrong_type, "");
+  index_refused(R"({})", ErrorCode::missing, "the top level");
+  index_refused(R"([])", ErrorCode::wrong_type, "the top level");
   index_refused(R"({"weight_map":)", ErrorCode::malformed, "byte 14");
 }
 
@@ -179,7 +179,7 @@ TEST_CASE("malformed: config.json") {
   };
   refused(ErrorCode::missing, "");
   folder.write("config.json", "[1]");
-  refused(ErrorCode::wrong_type, "");
+  refused(ErrorCode::wrong_type, "the top level");
   folder.write("config.json", "{\"a\":1,}");
   refused(ErrorCode::malformed, "byte 7");
   folder.write("config.json", R"({"a":{"b":1},"a.b":2})");

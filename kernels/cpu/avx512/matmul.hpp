@@ -26,7 +26,7 @@ namespace nibble::inline v0::cpu::avx512 {
 namespace {
 
 inline constexpr std::size_t most_tokens = 5;    // that share registers
-inline constexpr std::size_t token_tile = 65;    // that share a panel
+inline constexpr std::size_t token_tile = 105;   // that share a panel
 inline constexpr std::size_t panel_planes = 16;  // of 32 columns: a byte a code, in the first-level cache
 inline constexpr std::size_t prefetch_ahead = 7 << 10;  // bytes of the weight stream
 inline constexpr std::size_t group_planes = activation_group / plane_size;
@@ -272,6 +272,14 @@ inline void write_out(const MatmulJob& job, std::size_t row, std::size_t token, 
   }
 }
 
+// Lines that write_out is going to write: they come from memory while the last stretch is on.
+[[gnu::always_inline]] inline void ask_for_outputs(const MatmulJob& job, std::size_t row, std::size_t token,
+                                                   std::size_t tokens) {
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t v = 0; v < vectors; ++v)
+      __builtin_prefetch(job.out + (token + t) * job.out_stride + row + v * lanes, 1);
+}
+
 // A row tile for at most most_tokens tokens: one walk along the stream.
 template <class F, std::size_t tokens>
 void run_few(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row) {
@@ -302,6 +310,7 @@ void run_many(const MatmulJob& job, const PackedTile<F>& tile, std::size_t row, 
       const std::size_t first = t / most_tokens * lines, last = std::min(group_lines, first + lines);
       const NextOfMany<F> next = {tile.bytes + stretch.end * PackedTile<F>::plane_bytes, first, last};
       const Stretch of_run = {stretch.begin, stretch.end, token + t};
+      if (stretch.end == n_planes) ask_for_outputs(job, row, token + t, run());
       if constexpr (decoded)
         add_stretch<F, run()>(job, scratch.panel, 0, of_run, next, scratch.totals + t);
       else

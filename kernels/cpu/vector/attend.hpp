@@ -4,7 +4,7 @@
 // Tiling: keys lie turned in a page, so that a lane is a slot for scores as it is a column for outputs, and
 // no sum crosses lanes. Up to six queries share each load and conversion of what the page stores. An output
 // is one chain along the positions, a score one along head_dim, so bits do not depend on what else the job
-// holds. Bound by memory, which is fetched ahead by one part of a page, at few queries; by multipliers from
+// holds. Bound by memory, which is fetched ahead, at few queries; by multipliers from
 // eight on.
 #pragma once
 
@@ -73,23 +73,23 @@ class Attend {
 
   template <KvType type>
   void walk() {
+    constexpr std::size_t ahead = type == KvType::Q8_0 ? 2 : 1;  // parts of pages: about 8 KB for heads of 64
     for (std::size_t begin = job_.begin; begin < job_.end; begin = block_ + block_slots) {
       block_ = begin / block_slots * block_slots;
       held_ = {begin - block_, std::min(job_.end - block_, block_slots)};
       const std::size_t first = held_.begin / kv_page_size, last = (held_.end - 1) / kv_page_size;
-      for (std::size_t page = first; page <= last; ++page) {
-        const std::byte* keys = part(page, job_.keys);
-        const std::byte* next = page < last ? part(page + 1, job_.keys) : part(first, job_.values);
-        with_rows<type, KvPart::keys>(keys, next, page,
+      const std::size_t n = last - first + 1;
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t page = first + i;
+        with_rows<type, KvPart::keys>(part(first, n, i), part(first, n, i + ahead), page,
                                       [&](const auto& rows) { score(rows, page * kv_page_size); });
       }
       const std::size_t n_slots = (last + 1) * kv_page_size;
       for (std::size_t i = 0; i < n_; ++i) find_largest(i, n_slots);
       for (std::size_t i = 0; i < n_; ++i) weigh(i, n_slots);
-      for (std::size_t page = first; page <= last; ++page) {
-        const std::byte* values = part(page, job_.values);
-        const std::byte* next = page < last ? part(page + 1, job_.values) : next_keys(values);
-        with_rows<type, KvPart::values>(values, next, page,
+      for (std::size_t i = n; i < 2 * n; ++i) {
+        const std::size_t page = first + i - n;
+        with_rows<type, KvPart::values>(part(first, n, i), part(first, n, i + ahead), page,
                                         [&](const auto& rows) { gather(rows, page * kv_page_size); });
       }
     }
@@ -99,14 +99,15 @@ class Attend {
     }
   }
 
-  // A page of the block, from `offset` on.
-  const std::byte* part(std::size_t page, std::size_t offset) const {
-    return job_.pool + job_.pages[block_ / kv_page_size + page] * job_.page_bytes + offset;
-  }
-  // The keys after this block, be it another job's that walks on.
-  const std::byte* next_keys(const std::byte* otherwise) const {
-    const bool more = block_ + block_slots < job_.position + job_.n_tokens;
-    return more ? part(block_pages, job_.keys) : otherwise;
+  // Part i of what the job reads from this block on: keys of n pages, page `first` of the block and those
+  // after it, then their values, then the keys of the next block, be it another job's that walks on.
+  const std::byte* part(std::size_t first, std::size_t n, std::size_t i) const {
+    const std::size_t beyond = block_ + block_slots + (i - 2 * n) * kv_page_size;
+    if (i >= 2 * n && beyond >= job_.position + job_.n_tokens) i = 2 * n - 1;
+    const std::size_t page = i < n ? first + i : i < 2 * n ? first + i - n : block_pages + i - 2 * n;
+    const bool keys = i < n || i >= 2 * n;
+    return job_.pool + job_.pages[block_ / kv_page_size + page] * job_.page_bytes +
+           (keys ? job_.keys : job_.values);
   }
 
   // Calls use() with the rows of a head's keys or values that the job needs: as they are stored, or, where
