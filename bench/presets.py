@@ -20,7 +20,7 @@ UP_TO_14B = """smollm2-135m smollm2-360m smollm2-1.7b smollm3-3b tinyllama-1.1b 
     qwen2-1.5b qwen2-7b qwen2.5-0.5b qwen2.5-1.5b qwen2.5-3b qwen2.5-7b qwen2.5-14b r1-distill-qwen-1.5b
     r1-distill-qwen-7b r1-distill-qwen-14b qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b qwen3-14b phi-3-mini
     phi-3-mini-128k phi-3.5-mini phi-3-medium phi-3-medium-128k phi-4 phi-4-mini gemma-2-2b gemma-2-9b gemma-3-1b
-    gemma-3-4b gemma-3-12b mixtral-8x7b:4 mixtral-8x22b:2 qwen3-30b-a3b:12 gpt-oss-20b:8""".split()
+    gemma-3-4b gemma-3-12b mixtral-8x7b:2 qwen3-30b-a3b:4 gpt-oss-20b:2""".split()
 TOKENS = 16
 TOLERANCE = 0.05
 

@@ -30,11 +30,11 @@ struct BackendOptions {
   KvType kv_type = KvType::F16;
 };
 
-// Exact bytes a prepared backend holds.
+// Exact bytes a prepared backend holds. Weights that every batch reads where they lie in the file count under
+// `mapped`, beside the total: their pages are the system's.
 struct MemoryUse {
   std::uint64_t weights = 0;
-  std::uint64_t mapped =
-      0;  // weights read where they lie in the file, in whole: the system's, beside the total
+  std::uint64_t mapped = 0;
   std::uint64_t kv = 0;
   std::uint64_t activations = 0;
   std::uint64_t total() const noexcept { return weights + kv + activations; }
