@@ -89,6 +89,7 @@ Model Model::open(const std::filesystem::path& path, const ModelOptions& options
     Tokenizer tokenizer = Tokenizer::load(checkpoint, options.limits);
     check_vocabulary(checkpoint, config, tokenizer);
     const std::uint64_t fingerprint = make_fingerprint(plan, weights);
+    for (const auto& file : weights.files()) file->release(file->bytes());  // what was looked at so far
     return Model(std::make_shared<const State>(State{std::move(checkpoint), &architecture, std::move(config),
                                                      std::move(weights), std::move(plan),
                                                      std::move(tokenizer), options.limits, fingerprint}));

@@ -31,7 +31,7 @@ struct Arguments {
 // How a model would run here, or why it would not.
 struct Running {
   std::optional<nibble::Model> model;
-  nibble::EnginePlan plan;
+  MemoryPlan plan;
   std::optional<nibble::Error> refusal;
 };
 
@@ -43,7 +43,7 @@ Running plan_running(const RunOptions& run) {
     running.refusal = error;
     return running;
   }
-  running.plan = nibble::Engine::plan(*running.model, run.engine);
+  running.plan = plan_memory(*running.model, run.engine);
   return running;
 }
 
@@ -52,10 +52,10 @@ std::optional<nibble::WeightPlacement> placement(const Running& running, const n
   if (!running.model) return {};
   const nibble::WeightId id = running.model->weights().find(tensor.name);
   if (id == nibble::no_weight) return {};
-  nibble::WeightPlacement found = running.plan.placements[id];
+  nibble::WeightPlacement found = running.plan.engine.placements[id];
   const std::uint64_t n = tensor.shape.elements() / running.model->weights()[id].tensor.shape.elements();
-  for (std::uint64_t i = 1; i < n && id + i < running.plan.placements.size(); ++i)
-    found.bytes += running.plan.placements[id + i].bytes;
+  for (std::uint64_t i = 1; i < n && id + i < running.plan.engine.placements.size(); ++i)
+    found.bytes += running.plan.engine.placements[id + i].bytes;
   return found;
 }
 
@@ -200,9 +200,9 @@ void print_text(const nibble::Checkpoint& checkpoint, const Running& running, bo
 }
 
 ExitCode inspect(Arguments& arguments) {
+  const Running running = plan_running(arguments.run);
   const nibble::Checkpoint checkpoint =
       opening([&] { return nibble::Checkpoint::open(arguments.run.model); });
-  const Running running = plan_running(arguments.run);
   if (arguments.json) {
     print_json(checkpoint, running, arguments.full);
   } else {

@@ -17,7 +17,7 @@ struct Arguments {
   bool json = false;
 };
 
-void print_json(const nibble::Model& model, const nibble::EnginePlan& memory) {
+void print_json(const nibble::Model& model, const MemoryPlan& memory) {
   const nibble::Plan& plan = model.plan();
   nlohmann::ordered_json out;
   for (const nibble::Step& step : plan.steps) out["steps"].push_back(describe(step, model.weights()));
@@ -62,7 +62,7 @@ void print_kv(const nibble::Plan& plan) {
 
 ExitCode plan(Arguments& arguments, const std::stop_token& stop) {
   const nibble::Model model = open_model(arguments.run.model, stop);
-  const nibble::EnginePlan memory = nibble::Engine::plan(model, arguments.run.engine);
+  const MemoryPlan memory = plan_memory(model, arguments.run.engine);
   if (arguments.json) {
     print_json(model, memory);
     return ok;

@@ -57,7 +57,8 @@ std::vector<WeightPlacement> CpuBackend::placements(const Plan& plan, const Weig
       std::string kernel = "unused";
       if (place.keep == Keep::floats) kernel = "floats";
       if (place.kernel != nullptr) kernel = place.kernel->name;
-      placements.push_back({std::move(kernel), place.bytes, place.keep == Keep::in_place});
+      placements.push_back(
+          {std::move(kernel), place.bytes, place.keep == Keep::in_place || place.keep == Keep::looked_up});
     }
     return placements;
   });

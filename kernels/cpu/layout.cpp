@@ -54,7 +54,7 @@ class Layouter {
     return offset;
   }
 
-  // A matrix that only embed reads stays in place: its rows are looked up one by one.
+  // A matrix that only embed reads stays where it is.
   void use_weights(const Step& step) {
     if (step.w == no_weight) return;
     for (std::uint32_t i = 0; i < n_matrices(step); ++i) use_weight(step, step.w + i);
@@ -75,7 +75,7 @@ class Layouter {
       place.keep = place.kernel->pack != nullptr ? Keep::packed : Keep::in_place;
     } else if (place.keep == Keep::unused) {
       place.kernel = kernels_.portable->matmul(*place.format, place.rows, place.cols);
-      place.keep = Keep::in_place;
+      place.keep = Keep::looked_up;
     }
   }
 
@@ -91,13 +91,14 @@ class Layouter {
   void place_weights() {
     for (WeightPlace& place : out_.weights) {
       if (place.keep == Keep::unused) continue;
-      place.bytes = place.keep == Keep::in_place ? place.rows * row_bytes(*place.format, place.cols)
+      const bool in_file = place.keep == Keep::in_place || place.keep == Keep::looked_up;
+      place.bytes = in_file ? place.rows * row_bytes(*place.format, place.cols)
                     : place.keep == Keep::packed
                         ? place.kernel->packed_bytes(*place.format, place.rows, place.cols)
                         : place.cols * sizeof(float);
       if (place.keep == Keep::in_place) {
         out_.memory.mapped += place.bytes;
-      } else {
+      } else if (!in_file) {
         place.offset = out_.memory.weights;
         out_.memory.weights = align_bytes(add_bytes(place.offset, place.bytes));
       }

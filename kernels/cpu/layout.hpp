@@ -14,10 +14,11 @@ namespace nibble::inline v0::cpu {
 
 // How a weight is kept.
 enum class Keep : std::uint8_t {
-  unused,    // no step names it
-  in_place,  // a matrix, read from the file's own bytes
-  packed,    // a matrix, rearranged by its kernel
-  floats,    // a vector, decoded
+  unused,     // no step names it
+  looked_up,  // a matrix, some of whose rows are read from the file's own bytes
+  in_place,   // a matrix, all of which is
+  packed,     // a matrix, rearranged by its kernel
+  floats,     // a vector, decoded
 };
 
 struct WeightPlace {

@@ -13,8 +13,9 @@ namespace {
 
 // What one thread packs before it looks for a stop: about a millisecond's work.
 constexpr std::uint64_t part_bytes = 2 << 20;
-// Packed between two waits for all threads; so much of the file is in memory beside its packed form.
-constexpr std::uint64_t round_bytes = 32 << 20;
+// Packed between two waits for all threads, in parts for each and at most; so much of the file is in memory
+// beside its packed form.
+constexpr std::uint64_t round_parts = 2, most_round_bytes = 32 << 20;
 constexpr std::uint64_t page_bytes = 4 << 10;
 
 // Some rows of one matrix.
@@ -79,6 +80,7 @@ void CpuBackend::pack(const Prepared& p, const Watch& watch) {
     place.format->decode((*p.weights)[id].tensor.bytes.data(), out, place.cols);
   }
   const std::vector<Part> parts = make_parts(p.layout);
+  const std::uint64_t round_bytes = std::min(pool_.size() * round_parts * part_bytes, most_round_bytes);
   std::uint64_t done = 0, total = 0;
   for (const Part& part : parts) total += file_bytes(p, part);
   for (std::size_t first = 0, last = 0; first < parts.size(); first = last) {

@@ -430,7 +430,13 @@ class Plan(CommandLine):
         shown = json.loads(self.ok("plan", TINY, "-c", "128", "--json"))
         self.assertEqual(lines[: len(shown["steps"])], [f"{i} {step}" for i, step in enumerate(shown["steps"])])
         self.assertEqual((len(shown["kv"]), shown["memory"]["context"]), (2, 128))
-        self.assertEqual(shown["memory"], json.loads(self.ok("inspect", TINY, "-c", "128", "--json"))["memory"])
+        memory, inspected = (json.loads(self.ok(command, TINY, "-c", "128", "--json"))["memory"]
+                             for command in ("plan", "inspect"))
+        for plan in (memory, inspected):  # what the program takes is measured, and not the same twice
+            self.assertGreater(plan["program"], 1 << 20)
+            plan["total"] -= plan.pop("program")
+            self.assertEqual(plan["total"], sum(plan[part] for part in "weights mapped kv activations".split()))
+        self.assertEqual(memory, inspected)
 
 
 if __name__ == "__main__":

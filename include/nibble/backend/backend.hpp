@@ -30,7 +30,8 @@ struct BackendOptions {
   KvType kv_type = KvType::F16;
 };
 
-// Exact bytes a prepared backend holds. Weights used in place from a mapped file count under `mapped`.
+// Exact bytes a prepared backend holds. Weights that every batch reads where they lie in the file count under
+// `mapped`, beside the total: their pages are the system's.
 struct MemoryUse {
   std::uint64_t weights = 0;
   std::uint64_t mapped = 0;
