@@ -41,7 +41,7 @@ check() {
   preset=$1
   shift
   echo "== $preset: testing"
-  $prefix ctest --test-dir "build/$preset" -j "$(nproc)" --timeout 900 --output-on-failure \
+  $prefix ctest --test-dir "build/$preset" -j "$(nproc)" --timeout 1200 --output-on-failure \
     --output-log "build/$preset/ctest.log" "$@"
 }
 
