@@ -66,6 +66,13 @@ def softcapped(x, cap):
     return np.tanh(x / cap) * cap if cap else x
 
 
+def as_int8(x):
+    """What is left of activations that nibble's vector tiers multiply coded weights by: kernels/cpu/int8_rows.hpp."""
+    groups = np.split(x, range(128, x.shape[-1], 128), -1)
+    scales = [np.abs(group).max(-1, keepdims=True) / 127 for group in groups]
+    return np.concatenate([np.rint(group / scale) * scale for group, scale in zip(groups, scales)], -1)
+
+
 def gated(family, gate, up):
     if family.startswith("gemma"):
         return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
@@ -80,7 +87,8 @@ def is_global(family, layer):
     return {"gemma2": layer % 2 == 1, "gpt-oss": layer % 2 == 1, "gemma3": layer % 6 == 5}.get(family, False)
 
 
-def forward(fields, tensors, ids, context):
+def forward(fields, tensors, ids, context, experts_read=lambda x: x):
+    """Logits (ids, vocabulary). experts_read: what the matrices of experts see of their input."""
     family = fields["general.architecture"]
     get = lambda key, default=None: fields.get(f"{family}.{key}", default) if key else family  # noqa: E731
     heads, kv_heads = get("attention.head_count"), get("attention.head_count_kv")
@@ -98,7 +106,8 @@ def forward(fields, tensors, ids, context):
 
     def linear(x, name, expert=...):
         bias = tensors[f"{name}.bias"][expert] if f"{name}.bias" in tensors else 0.0
-        return x @ tensors[f"{name}.weight"][expert].T + bias
+        seen = experts_read(x) if name.endswith("_exps") else x
+        return seen @ tensors[f"{name}.weight"][expert].T + bias
 
     def rope(x, local):
         inverse, magnitude = inverse_frequencies(get, tensors, context, local)

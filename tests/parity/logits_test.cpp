@@ -64,7 +64,8 @@ TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
   const std::filesystem::path folder = fixtures / name;
   if (!hf && !exists(gguf_of(folder))) return;
   const nlohmann::json expected = read_json(folder / "expected.json");
-  if (expected.value("isa", options.isa) != options.isa && options.backend == "cpu") return;
+  // Coded experts: tiers that round what these read to int8 give what a model gives that does so in float64.
+  const bool rounds = options.backend == "cpu" && expected.value("isa", options.isa) != options.isa;
   const auto prompt = expected["prompt_ids"].get<std::vector<TokenId>>();
   const Model model = Model::open(hf ? folder / "hf" : gguf_of(folder));
   options.threads = 2;
@@ -72,7 +73,9 @@ TEST_CASE("parity: logits and greedy tokens equal those of transformers") {
   options.kv = KvType::F32;
   Engine engine(model, options);
 
-  CHECK(largest_difference(logits_of(engine, prompt), read_floats(folder / "logits.f32")) <= 1e-4);
+  const auto wanted = read_floats(folder / (rounds ? "logits_int8.f32" : "logits.f32"));
+  CHECK(largest_difference(logits_of(engine, prompt), wanted) <= 1e-4);
+  if (rounds) return;
 
   const auto ids = expected["greedy_ids"].get<std::vector<TokenId>>();
   CHECK(greedy(engine, prompt, ids.size()) == ids);

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, Mxfp4Config
 
+import check_fixtures
 import make_fixtures as fixtures
 import make_tokenizers
 
@@ -284,6 +285,13 @@ def load(hf, **overrides):
     ).eval()
 
 
+def write_int8_logits(folder, prompt_ids):
+    """What tiers give that multiply coded weights by int8 activations."""
+    fields, tensors = check_fixtures.read_gguf([folder / "model.gguf"])
+    logits = check_fixtures.forward(fields, tensors, prompt_ids, 256, experts_read=check_fixtures.as_int8)
+    (folder / "logits_int8.f32").write_bytes(logits.astype("<f4").tobytes())
+
+
 def make_model(name, spec, bundle, first_seed):
     folder = fixtures.FIXTURES / name
     hf = folder / "hf"
@@ -303,7 +311,8 @@ def make_model(name, spec, bundle, first_seed):
         raise RuntimeError(f"{name}: no seed gives a clear and varied continuation")
     write_gguf(folder, name, spec, config, bundle, weights)
     coded = "quantization_config" in config
-    # Tiers with vectors multiply codes by int8 activations.
+    if coded:
+        write_int8_logits(folder, prompt_ids)
     fixtures.write_expected(folder, spec, config, bundle, seed, prompt_ids, result, logits, {
         **({"isa": "portable"} if coded else {}),
         "experts": spec["experts"],
