@@ -10,6 +10,7 @@
 
 #include "exit_code.hpp"
 #include "nibble/text/tokenizer.hpp"
+#include "terminal.hpp"
 
 namespace cli {
 
@@ -90,10 +91,11 @@ void add_vocabulary(const nibble::Tokenizer& tokenizer, std::uint32_t vocab_size
 void add_specials(const nibble::Tokenizer& tokenizer, nibble::Metadata& metadata) {
   if (const auto bos = tokenizer.bos()) set(metadata, "bos_token_id", std::int64_t{*bos});
   if (const auto eos = tokenizer.eos()) set(metadata, "eos_token_id", std::int64_t{*eos});
+  std::vector<const char*> others = {"eom_token_id", "eot_token_id"};
   for (const nibble::TokenId end : tokenizer.ends()) {
-    if (end == tokenizer.eos()) continue;
-    set(metadata, "eot_token_id", std::int64_t{end});
-    break;
+    if (end == tokenizer.eos() || others.empty()) continue;
+    set(metadata, others.back(), std::int64_t{end});
+    others.pop_back();
   }
   set(metadata, "add_bos_token", tokenizer.adds_bos());
 }
@@ -141,6 +143,23 @@ bool cuts_alike(const nibble::Tokenizer& tokenizer, const nibble::Metadata& meta
   }
 }
 
+// GGUF has no key for added tokens that take white space away, or that get no space behind them.
+void note_white_space(const nibble::Tokenizer& tokenizer, const nibble::Metadata& metadata) {
+  std::string text = "  a";
+  for (nibble::TokenId id = 0; id < static_cast<nibble::TokenId>(tokenizer.size()); ++id) {
+    const nibble::TokenKind kind = tokenizer.kind(id);
+    if (kind != nibble::TokenKind::control && kind != nibble::TokenKind::user_defined) continue;
+    text.append(" \n").append(tokenizer.text(id)).append(" \na").append(tokenizer.text(id)).append("a");
+  }
+  const nibble::EncodeOptions as_tokens{.parse_special = true};
+  const nibble::Tokenizer written = nibble::Tokenizer::from_gguf(metadata);
+  if (written.encode(text, as_tokens) != tokenizer.encode(text, as_tokens)) {
+    print_note(
+        "GGUF cannot say what this tokenizer does with white space beside special tokens: ids there "
+        "may differ");
+  }
+}
+
 }  // namespace
 
 void add_tokenizer(const nibble::Checkpoint& checkpoint, std::uint32_t vocab_size,
@@ -162,13 +181,13 @@ void add_tokenizer(const nibble::Checkpoint& checkpoint, std::uint32_t vocab_siz
     set(metadata, "pre", std::string("default"));
     set(metadata, "scores", is_json ? scores_of(tokenizer, merges, vocab_size) : scores_by_id(vocab_size));
     set(metadata, "add_space_prefix", tokenizer.adds_space_prefix());
-    if (cuts_alike(tokenizer, metadata)) return;
+    if (cuts_alike(tokenizer, metadata)) return note_white_space(tokenizer, metadata);
   } else {
     set(metadata, "model", std::string("gpt2"));
     set(metadata, "merges", std::move(merges));
     for (const char* cut : cuts) {
       set(metadata, "pre", std::string(cut));
-      if (cuts_alike(tokenizer, metadata)) return;
+      if (cuts_alike(tokenizer, metadata)) return note_white_space(tokenizer, metadata);
     }
   }
   throw Failure(bad_model, checkpoint.folder.string() + ": cuts text as none of GGUF's tokenizers does");

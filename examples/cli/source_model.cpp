@@ -41,8 +41,9 @@ void read_folder(SourceModel& model) {
   const nibble::Checkpoint& checkpoint = model.checkpoint;
   const nibble::Architecture& architecture = nibble::find_architecture(checkpoint);
   const nibble::Limits limits;
-  const nibble::Config config =
-      architecture.config(nibble::ConfigReader(checkpoint, architecture.name, limits));
+  nibble::Config config = architecture.config(nibble::ConfigReader(checkpoint, architecture.name, limits));
+  // By their names llama.cpp knows Phi-3's added tokens, which swallow white space.
+  if (config.name.empty()) config.name = std::filesystem::weakly_canonical(checkpoint.folder).filename();
   if (const std::string untold = first_untold(config); !untold.empty()) {
     throw Failure(bad_model, checkpoint.source + ": GGUF has no key for " + untold + " as this model has it");
   }

@@ -175,6 +175,18 @@ class Folders(CommandLine):
         self.fails(2, "chat", "--template", folder / "chat_template.jinja", "--template-name", "rag")
 
 
+    def test_white_space_that_gguf_cannot_tell(self):
+        folder = pathlib.Path(path("strips"))
+        shutil.copytree(FIXTURES / "qwen2" / "hf", folder)
+        for strips in (False, True):
+            tokenizer = json.loads((folder / "tokenizer.json").read_text())
+            tokenizer["added_tokens"][0]["rstrip"] = strips
+            (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+            done = nibble("quantize", folder, path("strips.gguf"), "--type", "F32")
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual("white space" in done.stderr.decode(), strips)
+
+
 class Presets(CommandLine):
     def names(self):
         text = nibble("synth", "--help").stdout.decode()
