@@ -41,23 +41,23 @@ TEST_CASE("61: a template of more than a mebibyte") {
 TEST_CASE("62: nesting of brackets, tags, filters, operators and signs") {
   refused("{{ " + repeat("(", 5'000), ErrorCode::limit, "line 1, column 67");
   refused("{{ " + repeat("[", 200'000), ErrorCode::limit, "line 1, column 67");
-  refused(repeat("{% if 1 %}", 5'000), ErrorCode::limit, "line 1, column 1267");
-  refused(repeat("{% for a in b %}", 5'000), ErrorCode::limit, "line 1, column 2040");
+  refused(repeat("{% if 1 %}", 5'000), ErrorCode::limit, "line 1, column 637");
+  refused(repeat("{% for a in b %}", 5'000), ErrorCode::limit, "line 1, column 1016");
   refused("{{ 1" + repeat("|abs", 5'000) + " }}", ErrorCode::limit, "line 1, column 514");
   refused("{{ 1" + repeat("+1", 5'000) + " }}", ErrorCode::limit, "line 1, column 259");
   refused("{{ a" + repeat(".a", 5'000) + " }}", ErrorCode::limit, "line 1, column 259");
   refused("{{ " + repeat("-", 5'000) + "1 }}", ErrorCode::limit, "line 1, column 4876");
   refused("{{ " + repeat("not ", 5'000) + "1 }}", ErrorCode::limit, "line 1, column 508");
   refused("{{ " + repeat("1 if 1 else ", 5'000) + "1 }}", ErrorCode::limit, "line 1, column 1516");
-  refused("{% for " + repeat("(", 5'000), ErrorCode::limit, "line 1, column 135");
+  refused("{% for " + repeat("(", 5'000), ErrorCode::limit, "line 1, column 134");
   CHECK(ChatTemplate("{{ " + repeat("(", 50) + "1" + repeat(")", 50) + " }}").render("{}").text == "1");
   CHECK(ChatTemplate(repeat("{# x #}", 100'000)).render("{}").text.empty());
 }
 
 TEST_CASE("63: macros that call themselves; templates that include others") {
-  fails("{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}", ErrorCode::limit, "line 1, column 20");
+  fails("{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}", ErrorCode::limit, "line 1, column 16");
   fails("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}\n{{ a() }}",
-        ErrorCode::limit, "line 1, column 58");
+        ErrorCode::limit, "line 1, column 16");
   fails("{% macro m(x=m()) %}{% endmacro %}{{ m() }}", ErrorCode::limit, "line 1, column 15");
   for (const char* tag : {"include", "import", "extends", "block", "from", "do"}) {
     refused("\n{% " + std::string(tag) + " 'x' %}", ErrorCode::unsupported, "line 2, column 4");

@@ -26,8 +26,8 @@ struct Limits {
   std::uint32_t stop_texts = 64;              // of one generation
   std::uint32_t stop_text_bytes = 1'024;      // one of them
   std::uint32_t template_bytes = 1u << 20;    // one chat template
-  std::uint32_t template_depth = 128;         // nesting of its tags and of its expressions
-  std::uint32_t template_levels = 512;        // under way at one moment while it renders, macros included
+  std::uint32_t template_depth = 128;         // nesting of its tags and brackets, which count twice each
+  std::uint32_t template_levels = 256;        // under way at one moment while it renders, macros included
   std::uint64_t template_steps = 5'000'000;   // of one rendering; 64 bytes made or searched are one, too
   std::uint64_t template_output = 16u << 20;  // characters of a rendered prompt
   std::uint64_t memory_bytes = ~0ull;         // budget of one engine

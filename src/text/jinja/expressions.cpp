@@ -10,76 +10,69 @@ namespace nibble::inline v0::jinja {
 using Kind = Expression::Kind;
 using Op = Expression::Op;
 
+// Functions that call each other in circles keep their frames small: what a template nests is theirs.
 Value Interpreter::evaluate(const Expression& e) {
   if (e.kind == Kind::constant) return e.constant;
   const Level level(*this);
   at_ = e.offset;
   charge();
-  return evaluate_here(e);
-}
-
-Value Interpreter::evaluate_here(const Expression& e) {
-  const auto part = [&](std::size_t i) { return evaluate(*e.parts[i]); };
-  const auto back = [&](const Value& value) {  // to this expression, for errors
-    at_ = e.offset;
-    return value;
-  };
   switch (e.kind) {
-    case Kind::constant: return e.constant;
     case Kind::name: return resolve(e.name);
     case Kind::list:
-    case Kind::tuple: {
-      std::vector<Value> items;
-      for (std::size_t i = 0; i < e.parts.size(); ++i) items.push_back(part(i));
-      return list(std::move(items), e.kind == Kind::tuple);
-    }
-    case Kind::dict: {
-      Dict made;
-      for (std::size_t i = 0; i < e.parts.size(); i += 2) {
-        const Value key = part(i), value = back(part(i + 1));
-        if (Value* const there = find(made, key)) {
-          *there = value;
-        } else {
-          made.items.emplace_back(key, value);
-        }
-      }
-      return dict(std::move(made));
-    }
-    case Kind::attribute:
-      return attribute(back(part(0)), template_.names[e.name], template_.name_texts[e.name]);
-    case Kind::item: {
-      const Value object = part(0), key = part(1);
-      return item(back(object), key);
-    }
+    case Kind::tuple: return written_list(e);
+    case Kind::dict: return written_dict(e);
     case Kind::slice: return slice(e);
     case Kind::call: return call_expression(e);
     case Kind::filter:
     case Kind::test: return apply(e);
-    case Kind::negate:
-    case Kind::keep: {
-      const Value value = back(part(0));
-      return e.kind == Kind::negate ? arithmetic(Op::subtract, Value(std::int64_t{0}), value)
-                                    : arithmetic(Op::add, Value(std::int64_t{0}), value);
-    }
-    case Kind::invert: return Value(!is_true(part(0)));
-    case Kind::both: {
-      const Value left = part(0);
-      return is_true(left) ? part(1) : left;
-    }
-    case Kind::either: {
-      const Value left = part(0);
-      return is_true(left) ? left : part(1);
-    }
-    case Kind::conditional:
-      if (is_true(part(1))) return part(0);
-      return e.parts[2] ? part(2) : Value();
-    case Kind::arithmetic: {
-      const Value left = part(0), right = part(1);
-      return arithmetic(e.op, back(left), right);
-    }
+    case Kind::both:
+    case Kind::either:
+    case Kind::conditional: return choice(e);
     case Kind::compare: return comparison(e);
+    default: return operation(e);
   }
-  return {};
+}
+
+Value Interpreter::choice(const Expression& e) {
+  const bool is_conditional = e.kind == Kind::conditional;
+  const Value first = evaluate(*e.parts[is_conditional ? 1 : 0]);
+  const bool holds = is_true(first);
+  if (!is_conditional) return holds == (e.kind == Kind::both) ? evaluate(*e.parts[1]) : first;
+  const auto& chosen = e.parts[holds ? 0 : 2];
+  return chosen ? evaluate(*chosen) : Value();
+}
+
+Value Interpreter::operation(const Expression& e) {
+  const Value left = evaluate(*e.parts[0]), right = e.parts.size() > 1 ? evaluate(*e.parts[1]) : Value();
+  at_ = e.offset;
+  switch (e.kind) {
+    case Kind::attribute: return attribute(left, template_.names[e.name], template_.name_texts[e.name]);
+    case Kind::item: return item(left, right);
+    case Kind::negate: return arithmetic(Op::subtract, Value(std::int64_t{0}), left);
+    case Kind::keep: return arithmetic(Op::add, Value(std::int64_t{0}), left);
+    case Kind::invert: return Value(!is_true(left));
+    default: return arithmetic(e.op, left, right);
+  }
+}
+
+Value Interpreter::written_list(const Expression& e) {
+  std::vector<Value> items;
+  for (const auto& part : e.parts) items.push_back(evaluate(*part));
+  return list(std::move(items), e.kind == Kind::tuple);
+}
+
+Value Interpreter::written_dict(const Expression& e) {
+  Dict made;
+  for (std::size_t i = 0; i < e.parts.size(); i += 2) {
+    const Value key = evaluate(*e.parts[i]), value = evaluate(*e.parts[i + 1]);
+    at_ = e.offset;
+    if (Value* const there = find(made, key)) {
+      *there = value;
+    } else {
+      made.items.emplace_back(key, value);
+    }
+  }
+  return dict(std::move(made));
 }
 
 Value Interpreter::resolve(NameId name) {
@@ -142,19 +135,21 @@ Value Interpreter::call_expression(const Expression& e, const Value* caller) {
   if (caller) passed.named.emplace_back("caller", *caller);
   at_ = e.offset;
   const auto* function = callee.as<const Function*>();
-  if (!function) {
-    const Expression& named = *e.parts[0];
-    const bool has_name = named.kind == Kind::name || named.kind == Kind::attribute;
-    const std::string name = has_name ? in_quotes(template_.name_texts[named.name]) + ", " : std::string();
-    fail(callee.is_defined() ? ErrorCode::wrong_type : ErrorCode::missing,
-         name + std::string(kind_name(callee)), "a function");
-  }
+  if (!function) fail_call(*e.parts[0], callee);
   if ((*function)->macro) return call_macro(**function, passed);
   return call(*(*function)->builtin, (*function)->self, passed);
 }
 
+void Interpreter::fail_call(const Expression& named, const Value& callee) const {
+  const bool has_name = named.kind == Kind::name || named.kind == Kind::attribute;
+  const std::string name = has_name ? in_quotes(template_.name_texts[named.name]) + ", " : std::string();
+  fail(callee.is_defined() ? ErrorCode::wrong_type : ErrorCode::missing,
+       name + std::string(kind_name(callee)), "a function");
+}
+
 // Puts the arguments to the parameters they are for.
 Value Interpreter::call(const Builtin& builtin, const Value& self, const Arguments& passed) {
+  const Level level(*this);  // a filter may call another, such as map('map', 'map')
   charge();
   Call made = {*this, self, {}, passed};
   if (builtin.parameters == "*") return builtin.run(made);
@@ -171,11 +166,13 @@ Value Interpreter::call(const Builtin& builtin, const Value& self, const Argumen
     made.values[n] = named->second;
     ++n_named;
   }
-  if (passed.listed.size() > n || n_named != passed.named.size()) {
-    fail(ErrorCode::wrong_type, "other arguments for " + in_quotes(builtin.name),
-         n == 0 ? "none" : std::string(builtin.parameters));
-  }
+  if (passed.listed.size() > n || n_named != passed.named.size()) fail_arguments(builtin);
   return builtin.run(made);
+}
+
+void Interpreter::fail_arguments(const Builtin& builtin) const {
+  fail(ErrorCode::wrong_type, "other arguments for " + in_quotes(builtin.name),
+       builtin.parameters.empty() ? "none" : std::string(builtin.parameters));
 }
 
 Value* Interpreter::find(Dict& dict, const Value& key) {
@@ -256,20 +253,25 @@ Value Interpreter::member(const Value& object, const Value& key) {
   return characters ? text(Text(1, (*characters)[at])) : items->items[at];
 }
 
-// object[from:to:step] as Python counts.
 Value Interpreter::slice(const Expression& e) {
   const Value object = evaluate(*e.parts[0]);
-  std::optional<std::int64_t> bounds[3];
-  for (std::size_t i = 0; i < 3; ++i) {
+  Bounds bounds;
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
     const Value value = e.parts[i + 1] ? evaluate(*e.parts[i + 1]) : Value(None{});
-    if (value.is<None>()) continue;
     at_ = e.offset;
-    if (!value.is<std::int64_t>() && !value.is<bool>()) {
-      fail(ErrorCode::wrong_type, std::string(kind_name(value)) + " in a slice", "an integer");
-    }
-    bounds[i] = integer_of(value);
+    if (!value.is<None>()) bounds[i] = bound_of(value);
   }
   at_ = e.offset;
+  return sliced(object, bounds);
+}
+
+std::int64_t Interpreter::bound_of(const Value& value) const {
+  if (value.is<std::int64_t>() || value.is<bool>()) return integer_of(value);
+  fail(ErrorCode::wrong_type, std::string(kind_name(value)) + " in a slice", "an integer");
+}
+
+// object[from:to:step] as Python counts.
+Value Interpreter::sliced(const Value& object, const Bounds& bounds) {
   const Text* characters = object.text();
   const List* items = object.list();
   if (!characters && !items) {

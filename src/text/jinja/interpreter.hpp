@@ -2,6 +2,7 @@
 // output. The last step of a chat prompt; one Interpreter is one rendering.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -96,13 +97,21 @@ class Interpreter {
 
   // expressions.cpp
   Value evaluate(const Expression& expression);
-  Value evaluate_here(const Expression& expression);
+  Value choice(const Expression& expression);     // evaluates what its first part chooses
+  Value operation(const Expression& expression);  // on one value or two
+  Value written_list(const Expression& expression);
+  Value written_dict(const Expression& expression);
   Value resolve(NameId name);
   Value apply(const Expression& filter);
   Value call_expression(const Expression& call, const Value* caller = nullptr);
   Arguments arguments(const Expression& call, std::size_t first);
   Value comparison(const Expression& expression);
+  [[noreturn]] void fail_arguments(const Builtin& builtin) const;
+  [[noreturn]] void fail_call(const Expression& named, const Value& callee) const;
+  using Bounds = std::array<std::optional<std::int64_t>, 3>;  // from, to, step
   Value slice(const Expression& expression);
+  std::int64_t bound_of(const Value& value) const;
+  Value sliced(const Value& object, const Bounds& bounds);
   Value loop_attribute(const Loop& loop, std::string_view name);
 
   // operators.cpp

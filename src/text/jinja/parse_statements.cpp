@@ -118,6 +118,7 @@ Body Parser::closed_body(std::string_view end) {
 }
 
 void Parser::tag(Body& into) {
+  const Nesting nesting(*this);  // beside that of its body: a tag counts twice, as a bracket does
   const std::uint32_t offset = token_.offset;
   const std::string_view name = expect_name();
   Statement made;

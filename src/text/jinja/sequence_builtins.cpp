@@ -183,22 +183,25 @@ const Builtin& named_builtin(Call& call, const Value& name, const Builtin* (*fin
   return *found;
 }
 
-Value map(Call& call) {
-  std::vector<Value> made;
-  if (call.given.listed.empty()) {
-    Value path, absent;
-    for (const auto& [name, value] : call.given.named) {
-      if (name == "attribute") path = value;
-      if (name == "default") absent = value;
-    }
-    if (!path.is_defined())
-      call.in.fail(ErrorCode::missing, "map without a filter", "a filter or attribute=");
-    for (const Value& item : items_if_true(call)) {
-      const Value value = value_at(call, item, path);
-      made.push_back(value.is_defined() ? value : absent);
-    }
-    return call.in.list(std::move(made));
+Value map_attribute(Call& call) {
+  Value path, absent;
+  for (const auto& [name, value] : call.given.named) {
+    if (name == "attribute") path = value;
+    if (name == "default") absent = value;
   }
+  if (!path.is_defined()) call.in.fail(ErrorCode::missing, "map without a filter", "a filter or attribute=");
+  std::vector<Value> made;
+  for (const Value& item : items_if_true(call)) {
+    const Value value = value_at(call, item, path);
+    made.push_back(value.is_defined() ? value : absent);
+  }
+  return call.in.list(std::move(made));
+}
+
+Value map(Call& call) {
+  const Interpreter::Level level(call.in);  // beside that of the call, for a frame as large again
+  if (call.given.listed.empty()) return map_attribute(call);
+  std::vector<Value> made;
   const Builtin& filter = named_builtin(call, call.given.listed[0], find_filter, "filter");
   const Arguments rest = rest_of(call.given, 1);
   for (const Value& item : items_if_true(call)) made.push_back(call.in.call(filter, item, rest));
