@@ -40,6 +40,7 @@ class Chat {
 
   ExitCode run() {
     const OnInterrupt on_interrupt([this] { return interrupt(); });
+    if (reader_.is_interactive()) print_note("/help says what can be typed beside messages; Ctrl-D ends");
     while (const auto line = read_message()) {
       if (line->starts_with('/')) {
         if (!command(*line)) break;
@@ -58,19 +59,27 @@ class Chat {
       reader_.restore_terminal();
       return false;
     }
-    print_note("\nCtrl-C again quits");
+    if (!reader_.interrupt()) print_note("\nCtrl-C again quits");
     return true;
   }
 
+  // A line; where Ctrl-C has ended it, an empty one.
+  std::optional<std::string> read_line(const std::string& prompt) {
+    std::optional<std::string> line = reader_.read(prompt);
+    if (reader_.was_interrupted()) print_note("\nCtrl-C again quits");
+    return line;
+  }
+
   std::optional<std::string> read_message() {
-    std::optional<std::string> message = reader_.read("> ");
+    std::optional<std::string> message = read_line("> ");
     while (message && message->ends_with('\\')) {
       message->back() = '\n';
-      const auto more = reader_.read(". ");
+      const auto more = read_line(". ");
+      if (reader_.was_interrupted()) return more;
       if (!more) break;
       *message += *more;
     }
-    warned_ = false;
+    if (!reader_.was_interrupted()) warned_ = false;
     return message;
   }
 

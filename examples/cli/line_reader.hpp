@@ -13,13 +13,19 @@ class LineReader {
   LineReader();
   ~LineReader();
 
-  // The next line without its end; nothing at the end of input. `prompt` is shown on a terminal only.
+  // The next line without its end; nothing at the end of input; an empty one if it was interrupted. `prompt`
+  // is shown on a terminal only.
   std::optional<std::string> read(const std::string& prompt);
-  // Leaves the terminal as it was found; for an end in the middle of a line.
+  // From another thread: what has been typed of the line is forgotten. False where lines are not edited.
+  bool interrupt() noexcept;
+  bool was_interrupted() const noexcept;  // the last line
+  bool is_interactive() const noexcept;
+  // Leaves the terminal as it was found, in a new line; for an end in the middle of one.
   void restore_terminal() noexcept;
 
  private:
   struct State;
+  struct Callbacks;
   std::unique_ptr<State> state_;
 };
 

@@ -186,6 +186,19 @@ class ChatInATerminal(CommandLine):
         terminal.until("tokens/s, ended by")
         self.assertEqual(terminal.end(), 0)
 
+    def test_interrupt_forgets_what_has_been_typed(self):
+        saved = path("typed.json")
+        terminal = self.start("-n", "30", "-m", DEMO)
+        terminal.send("not this")
+        terminal.send("\x03")
+        terminal.until("Ctrl-C again quits")
+        terminal.send("Grüße\n")
+        terminal.until("tokens/s, ended by")
+        terminal.send(f"/save {saved}\n\x04")
+        terminal.until("2 messages are in")
+        self.assertEqual(terminal.end(), 0)
+        self.assertEqual(json.loads(pathlib.Path(saved).read_text())["messages"][0]["content"], "Grüße")
+
     def test_interrupt_stops_an_answer_and_keeps_the_chat(self):
         endless = path("endless.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}")
         saved = path("stopped.json")
