@@ -2,6 +2,7 @@
 // Lines in, answers out; the conversation stays in the session's cache from turn to turn.
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "command.hpp"
@@ -22,7 +23,7 @@ struct Arguments {
   RunOptions run;
   nibble::GenerateOptions sampling{.max_tokens = 1u << 30};
   std::optional<std::uint64_t> seed;
-  std::string system;
+  std::string system, variables;
   std::string template_file, template_name;
 };
 
@@ -36,7 +37,7 @@ class Chat {
   Chat(const nibble::Engine& engine, const nibble::ChatTemplate& chat, const Arguments& arguments)
       : context_(engine.options().context),
         sampling_(arguments.sampling),
-        conversation_(engine, chat, arguments.system) {}
+        conversation_(engine, chat, arguments.system, arguments.variables) {}
 
   ExitCode run() {
     const OnInterrupt on_interrupt([this] { return interrupt(); });
@@ -167,6 +168,13 @@ void add_chat(CLI::App& app, Action& action) {
       ->type_name("MODEL");
   command.add_option("--system", arguments->system, "What the model is told before the conversation")
       ->type_name("TEXT");
+  command
+      .add_option("--variables", arguments->variables,
+                  "More for the template, such as {\"enable_thinking\": false}")
+      ->type_name("JSON")
+      ->check([](const std::string& text) {
+        return nlohmann::json::parse(text, nullptr, false).is_object() ? "" : "a JSON object is wanted";
+      });
   CLI::Option& file = *command
                            .add_option("--template", arguments->template_file,
                                        "A Jinja file in place of the model's own template")

@@ -43,8 +43,13 @@ ChatMessage to_message(ordered_json json) {
 
 }  // namespace
 
-Conversation::Conversation(const nibble::Engine& engine, const nibble::ChatTemplate& chat, std::string system)
-    : tokenizer_(engine.model().tokenizer()), chat_(chat), session_(engine), system_(std::move(system)) {
+Conversation::Conversation(const nibble::Engine& engine, const nibble::ChatTemplate& chat, std::string system,
+                           std::string variables)
+    : tokenizer_(engine.model().tokenizer()),
+      chat_(chat),
+      session_(engine),
+      system_(std::move(system)),
+      variables_(std::move(variables)) {
   if (system_.empty()) return;
   try {
     render({{"user", "Hello"}});
@@ -61,7 +66,7 @@ nibble::ChatPrompt Conversation::render(const std::vector<ChatMessage>& messages
   } else if (!system_.empty()) {
     all.insert(all.begin(), {"system", system_});
   }
-  return chat_.render(all, {}, {.now = local_now()});
+  return chat_.render(all, {}, {.variables = variables_, .now = local_now()});
 }
 
 nibble::Generation Conversation::generate(const std::vector<ChatMessage>& messages,

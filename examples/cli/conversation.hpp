@@ -13,8 +13,9 @@ namespace cli {
 
 class Conversation {
  public:
-  // Errors: those of ChatTemplate; limit.
-  Conversation(const nibble::Engine& engine, const nibble::ChatTemplate& chat, std::string system);
+  // `variables`: ChatOptions::variables. Errors: those of ChatTemplate; limit.
+  Conversation(const nibble::Engine& engine, const nibble::ChatTemplate& chat, std::string system,
+               std::string variables);
 
   // Adds a user's message and the answer to it. What the cache already holds of the prompt is kept. An answer
   // that stop() ends keeps what there is of it. Errors: those of rendering, Session::append and
@@ -42,7 +43,7 @@ class Conversation {
   nibble::Tokenizer tokenizer_;
   nibble::ChatTemplate chat_;
   nibble::Session session_;
-  std::string system_;
+  std::string system_, variables_;
   bool merges_system_ = false;  // into the first message, as the template takes no system message
   std::vector<nibble::ChatMessage> messages_;
   std::atomic<bool> answering_ = false, stopping_ = false;

@@ -101,6 +101,13 @@ class Chat(CommandLine):
         self.assertEqual(self.ok("chat", "-m", DEMO, "--system", "Be brief.", *self.options, stdin="Hello").strip("\n"),
                          expected.strip("\n"))
 
+    def test_variables_reach_the_template(self):
+        asking = path("asking.jinja", "{{ messages[0].content if not loud else raise_exception('too loud') }}")
+        chat = ["chat", "-m", DEMO, "--template", asking, *self.options, "--variables"]
+        self.assertTrue(self.ok(*chat, '{"loud": false}', stdin="Hi"))
+        self.assertIn("too loud", nibble(*chat, '{"loud": true}', stdin="Hi").stderr.decode())
+        self.fails(2, *chat, "[1]", stdin="Hi", says="a JSON object")
+
     def test_what_goes_wrong_keeps_the_chat(self):
         done = nibble("chat", "-m", DEMO, "-c", "64", *self.options, stdin="a b c " * 99 + f"\n/load {path('absent')}\n/x\nHi")
         self.assertEqual(done.returncode, 0)
