@@ -56,7 +56,7 @@ void CudaBackend::prepare(const Plan& plan, const Weights& weights, const Watch&
 void CudaBackend::run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) {
   translate_errors([&] {
     check_batch(batch, *prepared_.plan, *prepared_.weights, options_, logits);
-    run_batch(prepared_, *runtime_, options_, batch, logits, stop);
+    run_batch(prepared_, recorded_, *runtime_, options_, batch, logits, stop);
   });
 }
 

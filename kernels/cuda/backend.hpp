@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/recorded_passes.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -68,6 +69,7 @@ class CudaBackend final : public Backend {
   BackendOptions options_;
   std::unique_ptr<Runtime> runtime_;
   Prepared prepared_;  // after runtime_: its memory is given back first
+  RecordedPasses recorded_;
 };
 
 // Fills the block of weights. Errors: cancelled, out_of_memory, device_lost.

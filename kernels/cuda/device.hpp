@@ -58,6 +58,19 @@ NIBBLE_DEVICE std::byte* shared() {
 NIBBLE_DEVICE void sync_block() { __syncthreads(); }
 NIBBLE_DEVICE void sync_warp() { __syncwarp(); }
 
+// On devices that begin a launch before the last has ended (compute capability 9.0): waits until all launches
+// before this one are done and seen; and lets the next begin, up to its own wait.
+NIBBLE_DEVICE void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+NIBBLE_DEVICE void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 // What another lane of the warp has. All 32 lanes take part.
 template <class T>
 NIBBLE_DEVICE T shuffle_xor(T value, std::uint32_t mask) {

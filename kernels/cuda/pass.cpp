@@ -3,6 +3,7 @@
 #include "kernels/cuda/pass.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "nibble/backend/check.hpp"
@@ -13,8 +14,15 @@ namespace {
 
 std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return a / b + (a % b != 0); }
 
-// All steps of so few tokens are over before anyone could call a stop late.
-constexpr std::uint32_t few_tokens = 8;
+// A short pass has no more tokens than this, and sees no more spans of attention in all: its steps are over
+// before anyone could call a stop late.
+constexpr std::uint32_t few_tokens = 64, few_spans = 4096;
+
+// n or somewhat more, so that few different numbers come of it: 1, 2, 3, 4, 6, 8, 12, 16, ...
+std::uint32_t round_up(std::uint32_t n) {
+  const std::uint32_t power = std::bit_ceil(n);
+  return n > 2 && n <= power / 4 * 3 ? power / 4 * 3 : power;
+}
 
 class Pass {
  public:
@@ -35,15 +43,37 @@ class Pass {
     return n;
   }
 
-  void run(std::span<float> logits) {
+  void run(std::span<float> logits, RecordedPasses& recorded) {
     send_batch();
+    shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans()};
+    bool is_new = true;
+    RecordedPass* pass = is_short() ? &recorded.find(shape_, is_new) : nullptr;
+    if (is_new) {
+      launch_steps();
+    } else {
+      if (pass->recording == nullptr) pass->recording = runtime_.record([&] { launch_steps(); });
+      runtime_.replay(*pass->recording);
+    }
+    throw_if_stopped(stop_);
+    download(logits);
+  }
+
+ private:
+  bool is_short() const {
+    return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  }
+
+  // What it launches depends on shape_ and the plan alone: it may be recorded.
+  void launch_steps() {
     for (std::size_t i = 0; i < plan_.ropes.size(); ++i) compute_angles(i);
     for (const Step& step : plan_.steps) {
       throw_if_stopped(stop_);
       run(step);
-      if (n_tokens() > few_tokens) runtime_.throttle();
+      if (!is_short()) runtime_.throttle();
     }
-    throw_if_stopped(stop_);
+  }
+
+  void download(std::span<float> logits) {
     const std::uint64_t row = std::uint64_t{plan_.vocab_size} * sizeof(float);
     const std::uint64_t stride = p_.layout.strides[plan_.logits.buffer] * sizeof(float);
     const auto* from = p_.activation<std::byte>(p_.layout.buffers[plan_.logits.buffer]);
@@ -57,7 +87,6 @@ class Pass {
     runtime_.synchronise();
   }
 
- private:
   std::size_t end_of_sequence(std::size_t token) const {
     std::size_t end = token + 1;
     while (end < batch_.tokens.size() && batch_.sequence[end] == batch_.sequence[token]) ++end;
@@ -240,17 +269,13 @@ class Pass {
     }
   }
 
-  // The most spans that a row of the output sees.
+  std::uint32_t rounded_spans() const {
+    return round_up(*std::ranges::max_element(batch_.positions) / attend_span + 1);
+  }
+  // No fewer spans than any row sees.
   std::uint32_t n_spans(const Step& s) const {
-    std::uint32_t most = 0;
-    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
-      const std::uint32_t position =
-          batch_.positions[token_of(batch_, is_tokens(s.out) ? Rows::tokens : Rows::outputs, i)];
-      const std::uint32_t first =
-          s.args.window == 0 || position < s.args.window ? 0 : position + 1 - s.args.window;
-      most = std::max(most, position / attend_span + 1 - first / attend_span);
-    }
-    return most;
+    if (s.args.window == 0) return shape_.spans;
+    return std::min(shape_.spans, ceil_div(s.args.window - 1, attend_span) + 1);
   }
 
   template <KvType type, std::uint32_t Q>
@@ -288,6 +313,7 @@ class Pass {
   const BackendOptions& options_;
   const Batch& batch_;
   const std::stop_token& stop_;
+  PassShape shape_;
 };
 
 // Waits for what was launched, for it reads and writes memory of the caller.
@@ -303,8 +329,9 @@ struct Finish {
 
 }  // namespace
 
-void run_batch(const Prepared& prepared, Runtime& runtime, const BackendOptions& options, const Batch& batch,
-               std::span<float> logits, const std::stop_token& stop) {
+void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
+               const BackendOptions& options, const Batch& batch, std::span<float> logits,
+               const std::stop_token& stop) {
   const Finish finish{runtime};
   std::vector<std::uint32_t> outputs;
   std::size_t first_output = 0;
@@ -321,7 +348,7 @@ void run_batch(const Prepared& prepared, Runtime& runtime, const BackendOptions&
     part.outputs = outputs;
     const std::uint64_t width = prepared.plan->vocab_size;
     Pass(prepared, runtime, options, part, stop)
-        .run(logits.subspan(first_output * width, outputs.size() * width));
+        .run(logits.subspan(first_output * width, outputs.size() * width), recorded);
     first += n;
     first_output += outputs.size();
   }

@@ -109,3 +109,28 @@ TEST_CASE("cuda: attend equals the reference, for every type of cache") {
     }
   }
 }
+
+// One token at a time, all but the first pass of each number of spans is recorded and repeated; a hundred
+// tokens at a time, none is. The window moves over spans while their number stays.
+TEST_CASE("cuda: the same bits where passes are repeated, across spans of attention") {
+  const auto window = GENERATE(0u, 300u);
+  const std::uint32_t n = 530, heads = 1, head_dim = 16, q = 2 * heads * head_dim, kv = 2 * heads * head_dim;
+  ToyPlan toy;
+  BackendOptions options;
+  toy.plan.kv = {{.n_kv_heads = heads, .head_dim = head_dim, .window = window}};
+  options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(toy.plan.kv, n, 100));
+  const Slot in = toy.inputs(q + kv, random_floats(n * std::size_t{q + kv}, 1, 2.0f));
+  const Args args{.scale = 0.2f,
+                  .layer = 0,
+                  .n_heads = 2 * heads,
+                  .n_kv_heads = heads,
+                  .head_dim = head_dim,
+                  .window = window};
+  toy.finish(
+      {.op = Op::attend, .out = {}, .a = in.part(0, q), .b = in.part(q, kv), .w = no_weight, .args = args},
+      q);
+  const auto backend = make_subject(options);
+  backend->prepare(toy.plan, toy.weights, {});
+  const std::vector<float> expected = run_tokens(*backend, toy, options, n, 100);
+  REQUIRE(same_bits(run_tokens(*backend, toy, options, n, 1), expected));
+}
