@@ -5,7 +5,7 @@
 // activations.hpp, a group's product is float32 on the tensor cores; then, whatever the number of rows,
 //
 //   slice s of 8, tiles [n s / 8, n (s + 1) / 8):  acc = 0; for each group: acc = fma(scale, product, acc),
-//                                                  with mins: acc = fma(min, sum of the group's halves, acc)
+//                                                  then for the tile's mins: acc = fma(m, product, acc)
 //   total = ((0 + acc of slice 0) + acc of slice 1) + ...,  times the input's inverse
 //
 // MatmulBySlices  16 row_tiles x 8 token_tiles outputs a block, one warp a slice; the slices meet in shared
@@ -110,22 +110,17 @@ struct MatmulBySlices {
                         lane = device::thread() % device::warp_size;
     const std::uint32_t n_tiles = job.n_tiles(), end = n_tiles * (slice + 1) / k_slices,
                         places = group.end - first, used = (places + 7) / 8;
-    const std::byte *weights[row_tiles], *inputs[token_tiles], *sums[token_tiles][2];
+    const std::byte *weights[row_tiles], *inputs[token_tiles], *sums[token_tiles];
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r)
       weights[r] = job.template row_tile<layout>(group.expert, device::block_x() * row_tiles + r);
     NIBBLE_UNROLL
     for (std::uint32_t j = 0; j < token_tiles; ++j) {
       // Of places that are missing, the last one: what comes of it is not stored.
-      const auto at = [&](std::uint32_t column) {
-        const std::uint32_t place = 8 * j + column;
-        return job.input(first + (place < places ? place : places - 1));
-      };
-      inputs[j] = at(lane / 4) + 16 * (lane % 4);
-      if constexpr (layout.has_m) {
-        for (std::uint32_t i = 0; i < 2; ++i)
-          sums[j][i] = at(2 * (lane % 4) + i) + activation_layout(job.cols).sums();
-      }
+      const std::uint32_t place = 8 * j + lane / 4;
+      const std::byte* row = job.input(first + (place < places ? place : places - 1));
+      inputs[j] = row + 16 * (lane % 4);
+      sums[j] = row + activation_layout(job.cols).sums() + 4 * (lane % 4);
     }
     std::uint32_t tile = n_tiles * slice / k_slices;
     Words stage[depth][row_tiles];
@@ -148,19 +143,18 @@ struct MatmulBySlices {
 
   NIBBLE_DEVICE void multiply_tile(const Words (&words)[row_tiles], std::uint32_t tile,
                                    const std::byte* const (&inputs)[token_tiles],
-                                   const std::byte* const (&input_sums)[token_tiles][2], std::uint32_t used,
+                                   const std::byte* const (&sums)[token_tiles], std::uint32_t used,
                                    float (&acc)[row_tiles][token_tiles][4]) const {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
       const auto load = [&](std::uint32_t j) {
-        InputWords<layout> in{device::load_words4(inputs[j] + 128 * tile + 64 * step), {}};
-        if constexpr (layout.has_m) {
-          NIBBLE_UNROLL
-          for (std::uint32_t i = 0; i < 2; ++i) in.load_sums(i, input_sums[j][i] + 16 * tile + 8 * step);
-        }
-        return in;
+        return device::load_words4(inputs[j] + 128 * tile + 64 * step);
       };
       multiply_half_tile<layout>(words, step, job.levels, used, load, acc);
+    }
+    if constexpr (layout.has_m) {
+      const auto load = [&](std::uint32_t j) { return device::load_word(sums[j] + 16 * tile); };
+      add_mins<layout>(words, used, load, acc);
     }
   }
 
@@ -295,16 +289,15 @@ struct MatmulByRows {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
       const auto load = [&](std::uint32_t j) {
-        InputWords<layout> in{device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4)),
-                              {}};
-        if constexpr (layout.has_m) {
-          NIBBLE_UNROLL
-          for (std::uint32_t i = 0; i < 2; ++i)
-            in.load_sums(i, inputs + halves + 16 * (8 * j + 2 * (lane % 4) + i) + 8 * step);
-        }
-        return in;
+        return device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4));
       };
       multiply_half_tile<layout>(words, step, job.levels, used, load, acc);
+    }
+    if constexpr (layout.has_m) {
+      const auto load = [&](std::uint32_t j) {
+        return device::load_word(inputs + halves + 16 * 8 * j + 4 * lane);
+      };
+      add_mins<layout>(words, used, load, acc);
     }
   }
 
