@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/row_kernels.hpp"
 #include "nibble/backend/kv_page.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -132,24 +133,63 @@ struct Q8Block {
   }
 };
 
-// Appends the keys and values of a batch. Blocks (tokens, heads of keys and then of values).
+// Heads of a batch, (tokens, n_heads, head_dim) in rows `stride` apart, and what is done to them in place
+// before attention: a norm where there is a weight, then a rotation where there are angles.
+struct Heads {
+  float* data;
+  std::uint32_t stride, n_heads;
+  NormOfGroup norm;
+  Rotation rotation;
+
+  NIBBLE_DEVICE bool change() const { return norm.weight != nullptr || rotation.angles != nullptr; }
+};
+
+// Prepares the heads of queries and keys, and appends keys and values to the cache. Blocks (tokens, heads of
+// queries where anything is done to them, then of keys, then of values); of one head it stays in shared
+// memory: (head_dim), then what the norm takes.
 template <KvType type>
 struct StoreKv {
-  static constexpr std::uint32_t threads = 64;
-  const float* in;  // (tokens, 2 * n_kv_heads, head_dim), rows `stride` apart
-  std::uint32_t stride, n_kv_heads, head_dim;
+  static constexpr std::uint32_t threads = NormOfGroup::threads;
+  Heads queries, keys;  // values follow the keys, as many
+  std::uint32_t head_dim;
   const std::uint32_t *positions, *sequence;  // (tokens)
   PagesOfLayer pages;
 
+  static constexpr std::uint32_t shared_bytes(std::uint32_t head_dim) {
+    return head_dim * sizeof(float) + NormOfGroup::shared_bytes;
+  }
+
   NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t t = device::block_x(), head = device::block_y();
-    const float* row = in + std::size_t{t} * stride + head * head_dim;
+    const std::uint32_t t = device::block_x(), n_queries = queries.change() ? queries.n_heads : 0;
+    if (device::block_y() < n_queries) {
+      prepare(queries, device::block_y());
+      return;
+    }
+    const std::uint32_t head = device::block_y() - n_queries, slot = positions[t] % kv_page_size;
     std::byte* to = pages.part(sequence[t], positions[t], head);
-    const std::uint32_t slot = positions[t] % kv_page_size;
-    if (head < n_kv_heads)
-      store<KvPart::keys>(row, slot, to);
+    if (head < keys.n_heads)
+      store<KvPart::keys>(keys.change() ? prepare(keys, head) : row(keys, head), slot, to);
     else
-      store<KvPart::values>(row, slot, to);
+      store<KvPart::values>(row(keys, head), slot, to);
+  }
+
+  NIBBLE_DEVICE float* row(const Heads& heads, std::uint32_t head) const {
+    return heads.data + std::size_t{device::block_x()} * heads.stride + std::size_t{head} * head_dim;
+  }
+
+  // Where in shared memory the changed head is.
+  NIBBLE_DEVICE const float* prepare(const Heads& heads, std::uint32_t head) const {
+    float *in_place = row(heads, head), *x = reinterpret_cast<float*>(device::shared());
+    for (std::uint32_t d = device::thread(); d < head_dim; d += threads) x[d] = in_place[d];
+    if (heads.norm.weight != nullptr) heads.norm.normalise(x, x, device::shared() + head_dim * sizeof(float));
+    device::sync_block();
+    if (heads.rotation.angles != nullptr) {
+      for (std::uint32_t j = device::thread(); j < heads.rotation.n_pairs; j += threads)
+        heads.rotation.rotate(x, device::block_x(), j);
+      device::sync_block();
+    }
+    for (std::uint32_t d = device::thread(); d < head_dim; d += threads) in_place[d] = x[d];
+    return x;
   }
 
   template <KvPart part>

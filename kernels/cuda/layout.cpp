@@ -42,13 +42,14 @@ class Layouter {
 
   Layout run() {
     for (const Step& step : plan_.steps) use_weights(step);
+    out_.phases = find_phases(plan_, out_.weights);
     place_weights();
     place_buffers();
     for (const RopeTable& rope : plan_.ropes) {
       const std::uint64_t floats = multiply_bytes(options_.max_tokens, 2 * rope.inverse_frequency.size());
       out_.angles.push_back(take(out_.memory.activations, multiply_bytes(floats, sizeof(float))));
     }
-    for (const Step& step : plan_.steps) measure(step);
+    for (const Phase& phase : out_.phases) measure(phase);
     out_.scratch = take(out_.memory.activations, scratch_bytes_);
     place_batch();
     out_.page_bytes = kv_page_bytes(plan_.kv, options_.kv_type);
@@ -105,14 +106,27 @@ class Layouter {
     return static_cast<std::uint32_t>(n);
   }
 
-  // In the order of their ids, so that experts' matrices follow each other at equal distances, and their
-  // biases without a gap.
+  // Joined matrices without a gap, and then their biases. All others in the order of their ids, so that
+  // experts' matrices follow each other at equal distances, and their biases without a gap.
   void place_weights() {
-    for (WeightPlace& place : out_.weights) {
-      std::uint64_t& end = out_.memory.weights;
-      if (place.family != nullptr) end = align(end);
-      place.offset = end;
-      end = add_bytes(end, place.family != nullptr ? align(place.bytes) : place.bytes);
+    std::vector<bool> placed(out_.weights.size());
+    const auto put = [&](WeightId id) {
+      if (id == no_weight || placed[id]) return;
+      placed[id] = true;
+      out_.weights[id].offset = out_.memory.weights;
+      out_.memory.weights = add_bytes(out_.memory.weights, out_.weights[id].bytes);
+    };
+    for (const Phase& phase : out_.phases) {
+      if (phase.kind != PhaseKind::matmuls) continue;
+      out_.memory.weights = align(out_.memory.weights);
+      for (std::uint32_t i = phase.first; i < phase.last; ++i) put(plan_.steps[i].w);
+      for (std::uint32_t i = phase.first; i < phase.last; ++i) put(plan_.steps[i].args.bias);
+    }
+    for (WeightId id = 0; id < out_.weights.size(); ++id) {
+      const bool is_matrix = out_.weights[id].family != nullptr;
+      if (is_matrix && !placed[id]) out_.memory.weights = align(out_.memory.weights);
+      put(id);
+      if (is_matrix) out_.memory.weights = align(out_.memory.weights);
     }
     out_.memory.weights = align(out_.memory.weights);
     for (const RopeTable& rope : plan_.ropes)
@@ -121,7 +135,14 @@ class Layouter {
       out_.orders.push_back(take(out_.memory.weights, order.size() * sizeof(std::uint32_t)));
   }
 
+  // A phase's steps may run at the same time: no two of its buffers share memory.
   void place_buffers() {
+    std::vector<std::uint32_t> phase_of(plan_.steps.size());
+    for (std::uint32_t p = 0; p < out_.phases.size(); ++p)
+      for (std::uint32_t i = out_.phases[p].first; i < out_.phases[p].last; ++i) phase_of[i] = p;
+    const auto at = [&](std::uint32_t step) {
+      return phase_of[std::min<std::size_t>(step, phase_of.size() - 1)];
+    };
     std::vector<Lifetime> lifetimes;
     for (const Extent& extent : plan_.buffers) {
       const std::uint64_t rows = extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
@@ -129,24 +150,27 @@ class Layouter {
       checked("width", extent.width);
       out_.strides.push_back(stride);
       lifetimes.push_back({.bytes = align(multiply_bytes(rows, stride * sizeof(float))),
-                           .first = extent.first_step,
-                           .last = extent.last_step});
+                           .first = at(extent.first_step),
+                           .last = at(extent.last_step)});
     }
     take(out_.memory.activations, place(lifetimes));
     for (const Lifetime& lifetime : lifetimes) out_.buffers.push_back(lifetime.offset);
   }
 
-  void measure(const Step& step) {
+  void measure(const Phase& phase) {
+    const bool is_attend = phase.kind == PhaseKind::attend;
+    const Step step = is_attend ? plan_.steps[phase.last - 1] : joined(plan_, phase);
     const std::uint64_t rows = rows_of(step.out);
     if (step.op == Op::matmul) {
       const WeightPlace& place = out_.weights[step.w];
       const std::uint64_t uses = multiply_bytes(rows, std::max(1u, step.args.n_used));
-      if (multiply_bytes(uses, ceil_div(place.rows, 8)) > most_blocks)
-        refuse("batch", rows, most_blocks / place.rows);
+      const std::uint32_t of_matrix = step.args.n_experts != 0 ? place.rows : step.out.width;
+      if (multiply_bytes(uses, ceil_div(of_matrix, 8)) > most_blocks)
+        refuse("batch", rows, most_blocks / of_matrix);
       const std::uint64_t inputs = step.args.n_experts != 0 && step.a.width == place.cols ? rows : uses;
       scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(
                                                     place.cols, inputs, step.args.n_experts != 0 ? uses : 0));
-    } else if (step.op == Op::attend) {
+    } else if (is_attend) {
       const AttendCut cut = cut_attend(step.args);
       const std::uint64_t blocks = rows * step.args.n_kv_heads * cut.parts;
       const std::uint64_t floats = multiply_bytes(cut.queries, add_bytes(step.args.head_dim, 2));

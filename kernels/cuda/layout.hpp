@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cuda/phases.hpp"
 #include "kernels/cuda/table.hpp"
 #include "nibble/backend/backend.hpp"
 
@@ -35,7 +36,8 @@ struct AttendCut {
 };
 
 struct Layout {
-  std::vector<WeightPlace> weights;          // by WeightId
+  std::vector<WeightPlace> weights;  // by WeightId
+  std::vector<Phase> phases;
   std::vector<std::uint64_t> ropes, orders;  // in the block of weights: inverse frequencies, columns
   // In the block of activations.
   std::vector<std::uint64_t> buffers, strides;  // by the plan's buffers; strides in floats

@@ -66,9 +66,9 @@ class Pass {
   // What it launches depends on shape_ and the plan alone: it may be recorded.
   void launch_steps() {
     for (std::size_t i = 0; i < plan_.ropes.size(); ++i) compute_angles(i);
-    for (const Step& step : plan_.steps) {
+    for (const Phase& phase : p_.layout.phases) {
       throw_if_stopped(stop_);
-      run(step);
+      run(phase);
       if (!is_short()) runtime_.throttle();
     }
   }
@@ -155,7 +155,9 @@ class Pass {
   DeviceMatrix matrix(const Step& s) const {
     const WeightPlace& place = p_.layout.weights[s.w];
     const std::uint64_t next = s.args.n_experts > 1 ? p_.layout.weights[s.w + 1].offset - place.offset : 0;
-    return {place.format, place.rows, place.cols, p_.weight<const std::byte>(place.offset), next};
+    // Those that are joined follow each other.
+    const std::uint32_t rows = s.op == Op::matmul && s.args.n_experts == 0 ? s.out.width : place.rows;
+    return {place.format, rows, place.cols, p_.weight<const std::byte>(place.offset), next};
   }
 
   template <class Kernel>
@@ -171,28 +173,50 @@ class Pass {
                            pairs, table.magnitude, p_.activation<float>(p_.layout.angles[i])});
   }
 
+  void run(const Phase& phase) {
+    const Step& first = plan_.steps[phase.first];
+    switch (phase.kind) {
+      case PhaseKind::step: return run(first);
+      case PhaseKind::matmuls: return matmul(joined(plan_, phase));
+      case PhaseKind::add_norm: return add_norm(first, plan_.steps[phase.first + 1]);
+      case PhaseKind::attend: return attend(phase);
+    }
+  }
+
   void run(const Step& s) {
     switch (s.op) {
       case Op::embed: return embed(s);
       case Op::norm:
         return runtime_.launch({n_rows(s.out), s.out.width / s.args.group, Norm::shared_bytes},
-                               Norm{input(s.a, s.out), floats(s.w), s.args.group, s.args.eps, output(s.out)});
+                               Norm{input(s.a, s.out), norm_of(s), output(s.out)});
       case Op::matmul: return matmul(s);
       case Op::route:
         return runtime_.launch({n_rows(s.out)}, Route{input(s.a, s.out), s.args.n_experts, s.args.n_used,
                                                       s.args.softmax_all, output(s.out)});
       case Op::rope: return rope(s);
-      case Op::attend: return attend(s);
+      case Op::attend: break;  // always of a phase of its kind
       case Op::gate:
         return launch_elementwise(
             Gate{input(s.a, s.out), input(s.b, s.out), output(s.out), s.args.activation});
-      case Op::add:
-        return launch_elementwise(Add{input(s.a, s.out), input(s.b, s.out), s.b.width, output(s.out)});
+      case Op::add: return launch_elementwise(sum_of(s));
       case Op::gather:
         return launch_elementwise(Gather{input(s.a, s.out),
                                          p_.weight<const std::uint32_t>(p_.layout.orders[s.args.order]),
                                          output(s.out)});
     }
+  }
+
+  Add sum_of(const Step& s) const { return {input(s.a, s.out), input(s.b, s.out), s.b.width, output(s.out)}; }
+  NormOfGroup norm_of(const Step& s) const { return {floats(s.w), s.args.group, s.args.eps}; }
+  Rotation rotation_of(const Step& s) const {
+    const RopeTable& table = plan_.ropes[s.args.rope];
+    return {p_.activation<const float>(p_.layout.angles[s.args.rope]),
+            static_cast<std::uint32_t>(table.inverse_frequency.size()), table.pairs};
+  }
+
+  void add_norm(const Step& add, const Step& norm) {
+    runtime_.launch({n_rows(add.out), 1, AddNorm::shared_bytes},
+                    AddNorm{sum_of(add), norm_of(norm), output(norm.out)});
   }
 
   void embed(const Step& s) {
@@ -232,12 +256,9 @@ class Pass {
   }
 
   void rope(const Step& s) {
-    const RopeTable& table = plan_.ropes[s.args.rope];
-    const auto pairs = static_cast<std::uint32_t>(table.inverse_frequency.size());
-    runtime_.launch(
-        {n_rows(s.out), ceil_div(s.args.n_heads * pairs, Rope::threads)},
-        Rope{output(s.out), tokens_of(s.out), p_.activation<const float>(p_.layout.angles[s.args.rope]),
-             pairs, s.args.n_heads, s.args.head_dim, table.pairs});
+    const Rotation rotation = rotation_of(s);
+    runtime_.launch({n_rows(s.out), ceil_div(s.args.n_heads * rotation.n_pairs, Rope::threads)},
+                    Rope{output(s.out), tokens_of(s.out), s.args.n_heads, s.args.head_dim, rotation});
   }
 
   PagesOfLayer pages(const Args& args) const {
@@ -246,22 +267,31 @@ class Pass {
             in_batch(at.table), in_batch(at.first + std::uint64_t{args.layer} * options_.max_tokens)};
   }
 
-  void attend(const Step& s) {
+  void attend(const Phase& phase) {
     switch (options_.kv_type) {
-      case KvType::F32: return attend<KvType::F32>(s);
-      case KvType::F16: return attend<KvType::F16>(s);
-      case KvType::BF16: return attend<KvType::BF16>(s);
-      case KvType::Q8_0: return attend<KvType::Q8_0>(s);
+      case KvType::F32: return attend<KvType::F32>(phase);
+      case KvType::F16: return attend<KvType::F16>(phase);
+      case KvType::BF16: return attend<KvType::BF16>(phase);
+      case KvType::Q8_0: return attend<KvType::Q8_0>(phase);
     }
   }
 
+  Heads heads(const Phase& phase, const Slot& slot, std::uint32_t n_heads) const {
+    const HeadSteps steps = head_steps(plan_, phase, slot);
+    return {data(slot), stride(slot), n_heads, steps.norm != nullptr ? norm_of(*steps.norm) : NormOfGroup{},
+            steps.rope != nullptr ? rotation_of(*steps.rope) : Rotation{}};
+  }
+
   template <KvType type>
-  void attend(const Step& s) {
+  void attend(const Phase& phase) {
     const BatchPlaces& at = p_.layout.in_batch;
+    const Step& s = plan_.steps[phase.last - 1];
     const Args& g = s.args;
-    runtime_.launch({n_tokens(), 2 * g.n_kv_heads},
-                    StoreKv<type>{data(s.b), stride(s.b), g.n_kv_heads, g.head_dim, in_batch(at.positions),
-                                  in_batch(at.sequence), pages(g)});
+    const Heads queries = heads(phase, s.a, g.n_heads), keys = heads(phase, keys_of(s), g.n_kv_heads);
+    runtime_.launch(
+        {n_tokens(), (queries.change() ? g.n_heads : 0) + 2 * g.n_kv_heads,
+         StoreKv<type>::shared_bytes(g.head_dim)},
+        StoreKv<type>{queries, keys, g.head_dim, in_batch(at.positions), in_batch(at.sequence), pages(g)});
     switch (cut_attend(g).queries) {
       case 1: return attend_rows<type, 1>(s);
       case 4: return attend_rows<type, 4>(s);

@@ -42,8 +42,11 @@ struct Add {
   Output out;
 
   NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
-    if (c >= out.width) return;
+    const std::uint32_t c = device::block_y() * threads + device::thread();
+    if (c < out.width) add(device::block_x(), c);
+  }
+
+  NIBBLE_DEVICE void add(std::uint32_t i, std::uint32_t c) const {
     const float* parts = b.row(i);
     float sum = a.row(i)[c];
     for (std::uint32_t part = c; part < b_width; part += out.width) sum = sum + parts[part];
@@ -86,25 +89,22 @@ struct Gather {
   }
 };
 
-// Blocks (rows, groups). Thread t adds the squares of columns t, t + threads, ...; then come the lanes of a
-// warp, pair by pair, and the warps in order.
-struct Norm {
+// How a block of `threads` normalises `group` columns. Thread t adds the squares of columns t, t + threads,
+// ...; then come the lanes of a warp, pair by pair, and the warps in order.
+struct NormOfGroup {
   static constexpr std::uint32_t threads = 256;
   static constexpr std::uint32_t shared_bytes = threads / device::warp_size * sizeof(float);
-  Input a;
   const float* weight;  // (group)
   std::uint32_t group;
   float eps;
-  Output out;
 
-  NIBBLE_DEVICE void operator()() const {
-    const float* in = a.row(device::block_x()) + device::block_y() * group;
-    float* to = out.row(device::block_x()) + device::block_y() * group;
+  // A thread reads and writes its own columns alone: `to` may be `in`. `shared`: shared_bytes.
+  NIBBLE_DEVICE void normalise(const float* in, float* to, std::byte* shared) const {
     float squares = 0.0f;
     for (std::uint32_t c = device::thread(); c < group; c += threads)
       squares = device::fma(in[c], in[c], squares);
     squares = sum_of_warp(squares);
-    float* of_warp = reinterpret_cast<float*>(device::shared());
+    float* of_warp = reinterpret_cast<float*>(shared);
     if (device::thread() % device::warp_size == 0) of_warp[device::thread() / device::warp_size] = squares;
     device::sync_block();
     float sum = of_warp[0];
@@ -112,6 +112,33 @@ struct Norm {
     const double mean = static_cast<double>(sum) / group;
     const float scale = static_cast<float>(1.0 / device::sqrt(mean + static_cast<double>(eps)));
     for (std::uint32_t c = device::thread(); c < group; c += threads) to[c] = in[c] * scale * weight[c];
+  }
+};
+
+// Blocks (rows, groups).
+struct Norm {
+  static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
+  Input a;
+  NormOfGroup norm;
+  Output out;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), first = device::block_y() * norm.group;
+    norm.normalise(a.row(i) + first, out.row(i) + first, device::shared());
+  }
+};
+
+// A sum and, of it, the norm over its whole width. Blocks (rows).
+struct AddNorm {
+  static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
+  Add sum;
+  NormOfGroup norm;
+  Output out;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x();
+    for (std::uint32_t c = device::thread(); c < sum.out.width; c += threads) sum.add(i, c);
+    norm.normalise(sum.out.row(i), out.row(i), device::shared());
   }
 };
 
@@ -135,27 +162,36 @@ struct Angles {
   }
 };
 
-// In place. Blocks (rows, stretches of all heads' pairs).
-struct Rope {
-  static constexpr std::uint32_t threads = 128;
-  Output out;                  // (rows, n_heads, head_dim)
-  const std::uint32_t* token;  // of each row, or null: the same
-  const float* angles;         // (tokens, 2, n_pairs)
-  std::uint32_t n_pairs, n_heads, head_dim;
+// How the pairs of a head rotate.
+struct Rotation {
+  const float* angles;  // (tokens, 2, n_pairs)
+  std::uint32_t n_pairs;
   RopePairs pairs;
 
-  NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
-    if (n >= n_heads * n_pairs) return;
-    const std::uint32_t j = n % n_pairs;
-    const float* cosines = angles + std::size_t{token == nullptr ? i : token[i]} * 2 * n_pairs;
-    float* head = out.row(i) + n / n_pairs * head_dim;
+  NIBBLE_DEVICE void rotate(float* head, std::uint32_t token, std::uint32_t j) const {
+    const float* cosines = angles + std::size_t{token} * 2 * n_pairs;
     const bool adjacent = pairs == RopePairs::adjacent;
     float& first = head[adjacent ? 2 * j : j];
     float& second = head[adjacent ? 2 * j + 1 : j + n_pairs];
     const float x = first, y = second, cos = cosines[j], sin = cosines[n_pairs + j];
     first = x * cos - y * sin;
     second = x * sin + y * cos;
+  }
+};
+
+// In place. Blocks (rows, stretches of all heads' pairs).
+struct Rope {
+  static constexpr std::uint32_t threads = 128;
+  Output out;                  // (rows, n_heads, head_dim)
+  const std::uint32_t* token;  // of each row, or null: the same
+  std::uint32_t n_heads, head_dim;
+  Rotation rotation;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
+    if (n >= n_heads * rotation.n_pairs) return;
+    rotation.rotate(out.row(i) + n / rotation.n_pairs * head_dim, token == nullptr ? i : token[i],
+                    n % rotation.n_pairs);
   }
 };
 
@@ -229,6 +265,6 @@ struct Route {
   }
 };
 
-using RowKernels = KernelList<Add, Gate, Gather, Norm, Angles, Rope, Route>;
+using RowKernels = KernelList<Add, Gate, Gather, Norm, AddNorm, Angles, Rope, Route>;
 
 }  // namespace nibble::inline v0::cuda

@@ -2,12 +2,11 @@
 // and the same bits for every chunking. Every 23rd shape; NIBBLE_CUDA_SHAPES=1 takes them all.
 #include <cstdlib>
 
-#include "kernels/backends.hpp"
 #include "support/catch.hpp"
-#include "tests/cuda/subject.hpp"
-#include "tests/kernels/op_cases.hpp"
+#include "tests/cuda/check_case.hpp"
 
 using namespace nibble;
+using namespace nibble::test;
 
 namespace {
 
@@ -21,24 +20,6 @@ constexpr std::uint32_t usual_stride = 23;
 std::uint32_t stride() {
   const char* given = std::getenv("NIBBLE_CUDA_SHAPES");
   return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : usual_stride;
-}
-
-// Few outputs say little of arithmetic that rounds inputs: of those, all together are held to it.
-constexpr std::size_t enough_outputs = 256;
-constexpr double int8_tolerance = 1e-4, float_tolerance = 1e-11;
-
-void check_case(const Case& c, double allowed, Nmse* pool = nullptr) {
-  BackendOptions exact = c.options;
-  exact.float64 = true;
-  const auto oracle = reference::make_backend(exact);
-  oracle->prepare(c.toy.plan, c.toy.weights, {});
-  const std::vector<float> expected = run_tokens(*oracle, c.toy, c.options, c.tokens, c.tokens);
-  const auto backend = make_subject(c.options);
-  backend->prepare(c.toy.plan, c.toy.weights, {});
-  const std::vector<float> got = run_tokens(*backend, c.toy, c.options, c.tokens, c.tokens);
-  if (pool != nullptr) pool->add(got, expected);
-  if (pool == nullptr || expected.size() >= enough_outputs) REQUIRE(nmse(got, expected) <= allowed);
-  REQUIRE(same_bits(run_tokens(*backend, c.toy, c.options, c.tokens, 1 + c.tokens / 3), got));
 }
 
 // A matmul's inputs are rounded where its family does so: for formats of codes.
