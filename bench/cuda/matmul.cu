@@ -165,6 +165,13 @@ struct Gpu {
     return worked ? ms * 1e3 / n : 0;
   }
 
+  template <class Kernel>
+  std::uint32_t resident_blocks() const {
+    int n = 0;
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&n, run<Kernel>, Kernel::threads,
+                                                        Kernel::shared_bytes));
+    return processors() * static_cast<std::uint32_t>(n);
+  }
   std::uint32_t processors() const { return static_cast<std::uint32_t>(properties.multiProcessorCount); }
 };
 
@@ -201,8 +208,10 @@ void time_kernel(const Gpu& gpu, const char* name, const char* format, const Sha
                  std::size_t bytes, double ceiling) {
   const std::size_t input_bytes = std::size_t{n} * activation_layout(shape.cols).bytes();
   if (std::size_t{n} * shape.rows > gpu.out_floats || input_bytes > gpu.inputs_bytes) return;
-  const dim3 blocks((shape.rows + Kernel::rows - 1) / Kernel::rows,
-                    (n + Kernel::tokens - 1) / Kernel::tokens);
+  dim3 blocks((shape.rows + Kernel::rows - 1) / Kernel::rows, (n + Kernel::tokens - 1) / Kernel::tokens);
+  check(cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::shared_bytes));
+  if constexpr (requires { Kernel::takes_stripes; })
+    blocks.x = std::min(blocks.x, std::max(1u, gpu.resident_blocks<Kernel>() / blocks.y));
   const std::size_t stride = (bytes + 255) / 256 * 256;
   const std::size_t copies = std::max<std::size_t>(1, gpu.pool_bytes / stride);
   // Many launches where they are short, one where it takes milliseconds.

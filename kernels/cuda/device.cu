@@ -17,7 +17,7 @@ namespace {
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>())
     run_kernel(const Kernel kernel) {
-  device::wait_for_previous();
+  if constexpr (!waits_itself<Kernel>()) device::wait_for_previous();
   device::let_next_begin();
   kernel();
 }
@@ -213,6 +213,16 @@ class CudaRuntime final : public Runtime {
   }
 
  protected:
+  std::uint32_t blocks_at_once(std::size_t index, std::uint32_t shared_bytes) override {
+    const OnDevice on(device_number);
+    const Entry& entry = entries().entry[index];
+    int processors = 0, blocks = 0;
+    check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device_number), "device");
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, entry.function,
+                                                        static_cast<int>(entry.threads), shared_bytes),
+          "kernel");
+    return static_cast<std::uint32_t>(processors * blocks);
+  }
   void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) override {
     const OnDevice on(device_number);
     const Entry& entry = entries().entry[index];

@@ -202,6 +202,9 @@ NIBBLE_DEVICE void wait_copies() {
 using emulator::block_x, emulator::block_y, emulator::blocks_x, emulator::thread;
 using emulator::sync_block, emulator::sync_warp;
 
+// Launches are done one after the other here.
+inline void wait_for_previous() {}
+
 inline std::byte* shared() { return emulator::shared(); }
 
 template <class T>

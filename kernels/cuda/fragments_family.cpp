@@ -83,6 +83,8 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work) {
           .bias = work.bias,
           .scale = work.scale,
           .softcap = work.softcap,
+          .gated = work.gated,
+          .activation = work.activation,
           .n_used = work.n_used,
           .groups = groups,
           .uses = uses,
@@ -98,10 +100,12 @@ std::uint32_t n_groups(const Multiply& work) { return std::min(work.n_rows * wor
 
 template <class Kernel>
 void launch(Runtime& runtime, const Multiply& work, const MatmulJob& job) {
-  runtime.launch({.x = blocks(job.rows, Kernel::rows),
-                  .y = job.n_used != 0 ? n_groups(work) : blocks(job.n_inputs, Kernel::tokens),
-                  .shared_bytes = Kernel::shared_bytes},
-                 Kernel{job});
+  const std::uint32_t y = job.n_used != 0 ? n_groups(work) : blocks(job.n_inputs, Kernel::tokens);
+  std::uint32_t x = blocks(job.rows, Kernel::rows);
+  // Where blocks take stripes, as many as run at the same time.
+  if constexpr (requires { Kernel::takes_stripes; })
+    x = std::min(x, std::max(1u, runtime.resident_blocks<Kernel>() / y));
+  runtime.launch({.x = x, .y = y, .shared_bytes = Kernel::shared_bytes}, Kernel{job});
 }
 
 void multiply(Runtime& runtime, const Multiply& work) { multiply_in(runtime, work, best_shape(work)); }

@@ -185,7 +185,7 @@ struct TileWords {
 };
 
 // Half a tile, 32 columns: step 0 or 1. acc[r][j] += scale * (levels . halves), group by group in increasing
-// k; load(j) gives this lane's operands of token tile j, of which there are n.
+// k; load(j) gives this lane's operands of token tile j, of which there are n, one at least.
 template <FragmentLayout layout, std::uint32_t row_tiles, std::uint32_t token_tiles, class Load>
 NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles], std::uint32_t step,
                                       const Levels& levels, std::uint32_t n, const Load& load,
@@ -202,7 +202,7 @@ NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles
   }
   NIBBLE_UNROLL
   for (std::uint32_t j = 0; j < token_tiles; ++j) {
-    if (j >= n) break;
+    if (j != 0 && j >= n) break;
     const Words4 b = load(j);
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r) {
@@ -240,7 +240,7 @@ NIBBLE_DEVICE void add_mins(const TileWords<layout> (&words)[row_tiles], std::ui
   }
   NIBBLE_UNROLL
   for (std::uint32_t j = 0; j < token_tiles; ++j) {
-    if (j >= n) break;
+    if (j != 0 && j >= n) break;
     const std::uint32_t sums = load(j);
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r) {

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/multiply.hpp"
 #include "nibble/model/plan.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -62,18 +63,7 @@ struct Gate {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
-    if (c < out.width) out.row(i)[c] = gated(a.row(i)[c], b.row(i)[c]);
-  }
-
-  NIBBLE_DEVICE float gated(float x, float y) const {
-    if (activation == Activation::silu) return x / (1.0f + device::exp(-x)) * y;
-    if (activation == Activation::clamped_swish) {
-      x = x > 7.0f ? 7.0f : x;
-      y = y > 7.0f ? 7.0f : y < -7.0f ? -7.0f : y;
-      return x / (1.0f + device::exp(-1.702f * x)) * (y + 1.0f);
-    }
-    const float slope = 0.797884560802865f;  // sqrt(2 / pi)
-    return 0.5f * x * (1.0f + device::tanh(slope * (x + 0.044715f * x * x * x))) * y;
+    if (c < out.width) out.row(i)[c] = gated(activation, a.row(i)[c], b.row(i)[c]);
   }
 };
 

@@ -59,6 +59,11 @@ class Runtime {
   // The recorded launches, each with the grid and the parameters it had.
   virtual void replay(const Recording& recording) = 0;
 
+  // Blocks that the device holds at the same time.
+  template <class Kernel>
+  std::uint32_t resident_blocks() {
+    return blocks_at_once(Kernels::index<Kernel>(), Kernel::shared_bytes);
+  }
   template <class Kernel>
   void launch(const Grid& grid, const Kernel& kernel) {
     static_assert(Kernel::threads % device::warp_size == 0 && Kernel::threads <= 1024);
@@ -66,6 +71,7 @@ class Runtime {
   }
 
  protected:
+  virtual std::uint32_t blocks_at_once(std::size_t index, std::uint32_t shared_bytes) = 0;
   // Kernel `index` of Kernels, with these parameters. Both dimensions are above 0.
   virtual void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) = 0;
 };
