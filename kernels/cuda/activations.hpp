@@ -32,7 +32,7 @@ constexpr ActivationLayout activation_layout(std::uint32_t cols) {
 
 // One block a row of inputs: (n_rows, parts, cols) floats, the rows taken from in + from[i] * in_stride.
 struct ConvertActivations {
-  static constexpr std::uint32_t threads = 256;
+  static constexpr std::uint32_t threads = 256, shared_bytes = threads / device::warp_size * 4;
   const float* in;
   std::uint32_t in_stride;
   const std::uint32_t* from;  // or null: row i

@@ -57,13 +57,16 @@ void look_up(Runtime& runtime, const LookUp& work) {
   });
 }
 
-// Converts the inputs and, with experts, sorts their uses; returns what the matmul itself is to do.
+// Converts the inputs where they are not yet and, with experts, sorts their uses; returns what the matmul
+// itself is to do.
 MatmulJob prepare(Runtime& runtime, const Multiply& work) {
   const std::uint32_t cols = work.matrix.cols, parts = work.own_inputs ? work.n_used : 1,
                       n_uses = work.n_rows * work.n_used;
   const Scratch scratch(cols, std::uint64_t{work.n_rows} * parts, n_uses);
-  runtime.launch({.x = work.n_rows * parts, .shared_bytes = 64},
-                 ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch});
+  if (!work.converted) {
+    runtime.launch({.x = work.n_rows * parts, .shared_bytes = ConvertActivations::shared_bytes},
+                   ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch});
+  }
   auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
   auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);
   if (n_uses != 0) {
@@ -140,6 +143,8 @@ const MatrixFamily fragments_family{
     .scratch_bytes = scratch_bytes,
     .look_up = look_up,
     .multiply = multiply,
+    .converts = true,
+    .gates = true,
 };
 
 }  // namespace nibble::inline v0::cuda

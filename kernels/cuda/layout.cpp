@@ -117,7 +117,7 @@ class Layouter {
       out_.memory.weights = add_bytes(out_.memory.weights, out_.weights[id].bytes);
     };
     for (const Phase& phase : out_.phases) {
-      if (phase.kind != PhaseKind::matmuls) continue;
+      if (phase.kind != PhaseKind::matmuls && phase.kind != PhaseKind::gated) continue;
       out_.memory.weights = align(out_.memory.weights);
       for (std::uint32_t i = phase.first; i < phase.last; ++i) put(plan_.steps[i].w);
       for (std::uint32_t i = phase.first; i < phase.last; ++i) put(plan_.steps[i].args.bias);

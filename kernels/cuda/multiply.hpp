@@ -71,6 +71,8 @@ struct Multiply {
   const std::uint32_t* routed_from = nullptr;
   bool own_inputs = false, weighted = false;
   std::byte* scratch = nullptr;  // scratch_bytes, 256-byte aligned
+  // Of families that convert: `scratch` begins with the inputs as ConvertActivations leaves them.
+  bool converted = false;
 
   // Of a dense matmul, `use` is a row of the output; of experts, use = i * n_used + j.
   NIBBLE_DEVICE const float* input(std::uint32_t use) const {

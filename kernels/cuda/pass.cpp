@@ -176,9 +176,12 @@ class Pass {
   void run(const Phase& phase) {
     const Step& first = plan_.steps[phase.first];
     switch (phase.kind) {
-      case PhaseKind::step: return run(first);
-      case PhaseKind::matmuls: return matmul(joined(plan_, phase));
-      case PhaseKind::add_norm: return add_norm(first, plan_.steps[phase.first + 1]);
+      case PhaseKind::step:
+        if (first.op == Op::matmul) return matmul(phase);
+        return first.op == Op::norm ? norm(phase) : run(first);
+      case PhaseKind::matmuls:
+      case PhaseKind::gated: return matmul(phase);
+      case PhaseKind::add_norm: return add_norm(phase);
       case PhaseKind::attend: return attend(phase);
     }
   }
@@ -186,15 +189,13 @@ class Pass {
   void run(const Step& s) {
     switch (s.op) {
       case Op::embed: return embed(s);
-      case Op::norm:
-        return runtime_.launch({n_rows(s.out), s.out.width / s.args.group, Norm::shared_bytes},
-                               Norm{input(s.a, s.out), norm_of(s), output(s.out)});
-      case Op::matmul: return matmul(s);
       case Op::route:
         return runtime_.launch({n_rows(s.out)}, Route{input(s.a, s.out), s.args.n_experts, s.args.n_used,
                                                       s.args.softmax_all, output(s.out)});
       case Op::rope: return rope(s);
-      case Op::attend: break;  // always of a phase of its kind
+      case Op::norm:
+      case Op::matmul:
+      case Op::attend: break;  // by phases
       case Op::gate:
         return launch_elementwise(
             Gate{input(s.a, s.out), input(s.b, s.out), output(s.out), s.args.activation});
@@ -214,9 +215,20 @@ class Pass {
             static_cast<std::uint32_t>(table.inverse_frequency.size()), table.pairs};
   }
 
-  void add_norm(const Step& add, const Step& norm) {
+  // What the matmuls after a norm read, where it is the norm that converts it.
+  ThenConvert then_convert(const Phase& phase, const Slot& out) const {
+    if (!phase.converts) return {};
+    return {{data(out), stride(out), nullptr, 1, out.width, p_.activation<std::byte>(p_.layout.scratch)}};
+  }
+  void norm(const Phase& phase) {
+    const Step& s = plan_.steps[phase.first];
+    runtime_.launch({n_rows(s.out), s.out.width / s.args.group, Norm::shared_bytes},
+                    Norm{input(s.a, s.out), norm_of(s), output(s.out), then_convert(phase, s.out)});
+  }
+  void add_norm(const Phase& phase) {
+    const Step &add = plan_.steps[phase.first], &norm = plan_.steps[phase.first + 1];
     runtime_.launch({n_rows(add.out), 1, AddNorm::shared_bytes},
-                    AddNorm{sum_of(add), norm_of(norm), output(norm.out)});
+                    AddNorm{sum_of(add), norm_of(norm), output(norm.out), then_convert(phase, norm.out)});
   }
 
   void embed(const Step& s) {
@@ -229,7 +241,8 @@ class Pass {
                    .scale = s.args.scale});
   }
 
-  void matmul(const Step& s) {
+  void matmul(const Phase& phase) {
+    const Step s = joined(plan_, phase);
     if (n_rows(s.out) == 0) return;
     const Args& g = s.args;
     Multiply work{.matrix = matrix(s),
@@ -241,7 +254,9 @@ class Pass {
                   .out_stride = stride(s.out),
                   .bias = floats(g.bias),
                   .scale = g.scale,
-                  .softcap = g.softcap};
+                  .softcap = g.softcap,
+                  .gated = phase.kind == PhaseKind::gated,
+                  .activation = plan_.steps[phase.last - 1].args.activation};
     if (g.n_experts != 0) {
       work.n_used = g.n_used;
       work.n_experts = g.n_experts;
@@ -252,6 +267,7 @@ class Pass {
       work.weighted = g.weighted;
     }
     work.scratch = p_.activation<std::byte>(p_.layout.scratch);
+    work.converted = phase.converted;
     p_.layout.weights[s.w].family->multiply(runtime_, work);
   }
 

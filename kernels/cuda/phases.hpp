@@ -15,6 +15,7 @@ struct WeightPlace;
 enum class PhaseKind : std::uint8_t {
   step,      // one step by itself
   matmuls,   // of one input, in one format, into columns beside each other: as one, larger matrix
+  gated,     // the same, or one matmul, and the gate of its columns' halves, which no other step reads
   add_norm,  // a sum, and its norm over the whole width
   attend,    // norms and ropes of heads of queries and keys, if any, and the attend that reads them
 };
@@ -22,12 +23,15 @@ enum class PhaseKind : std::uint8_t {
 struct Phase {
   PhaseKind kind;
   std::uint32_t first, last;  // steps [first, last)
+  // Inputs of matmuls of families that convert: whether an earlier phase left them converted in the scratch
+  // memory, and whether this one, which ends with a norm, is to.
+  bool converted = false, converts = false;
 };
 
 // `weights`: formats, families and extents are known. A result has the same bits as of single steps.
 std::vector<Phase> find_phases(const Plan& plan, std::span<const WeightPlace> weights);
 
-// The steps of a phase of matmuls as one, whose matrix lies where that of the first does.
+// The matmuls of a phase as one, whose matrix lies where that of the first does.
 Step joined(const Plan& plan, const Phase& phase);
 
 // What is done to some heads before attention; null: nothing.

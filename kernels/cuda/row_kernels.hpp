@@ -2,6 +2,7 @@
 // Each is what kernels/reference/backend.cpp says of its op, in float; a result depends on its own row alone.
 #pragma once
 
+#include "kernels/cuda/activations.hpp"
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/kernel_list.hpp"
 #include "kernels/cuda/multiply.hpp"
@@ -105,16 +106,31 @@ struct NormOfGroup {
   }
 };
 
+// What a block does with a row that it has written, for the matmuls that read it next: nothing without `out`.
+struct ThenConvert {
+  ConvertActivations convert = {};
+
+  NIBBLE_DEVICE void operator()() const {
+    if (convert.out == nullptr) return;
+    device::sync_block();
+    convert();
+  }
+};
+static_assert(ConvertActivations::threads == NormOfGroup::threads &&
+              ConvertActivations::shared_bytes <= NormOfGroup::shared_bytes);
+
 // Blocks (rows, groups).
 struct Norm {
   static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
   Input a;
   NormOfGroup norm;
   Output out;
+  ThenConvert then_convert;  // of one group alone
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), first = device::block_y() * norm.group;
     norm.normalise(a.row(i) + first, out.row(i) + first, device::shared());
+    then_convert();
   }
 };
 
@@ -124,11 +140,13 @@ struct AddNorm {
   Add sum;
   NormOfGroup norm;
   Output out;
+  ThenConvert then_convert;
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x();
     for (std::uint32_t c = device::thread(); c < sum.out.width; c += threads) sum.add(i, c);
     norm.normalise(sum.out.row(i), out.row(i), device::shared());
+    then_convert();
   }
 };
 
