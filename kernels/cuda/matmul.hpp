@@ -99,9 +99,10 @@ struct MatmulBySlices {
   static constexpr std::uint32_t resident_blocks = row_tiles == 1 ? 2 : 1;
   static constexpr std::uint32_t outputs = tile_rows * tokens;  // of one row tile
   static constexpr std::uint32_t shared_bytes = k_slices * outputs * sizeof(float);
-  // Tiles on their way to a warp: with one row tile 2 KiB and more.
+  // Tiles on their way to a warp: some 2 KiB of each row tile, as far as registers go.
   static constexpr std::uint32_t tile_bytes = layout.chunk / layout.chunk_tiles;
-  static constexpr std::uint32_t depth = row_tiles != 1 ? 2 : tile_bytes > 768 ? 3 : 4;
+  static constexpr std::uint32_t wanted = ((row_tiles == 1 ? 2304 : 1800) + tile_bytes - 1) / tile_bytes;
+  static constexpr std::uint32_t depth = wanted < 4 ? wanted : 4;
   static constexpr bool waits_itself = true, takes_stripes = true;
   MatmulJob job;
 

@@ -51,7 +51,8 @@ struct TileWords {
 
   // Tile `tile` of the row tile that begins at `row_tile`, of this lane.
   NIBBLE_DEVICE void load(const std::byte* row_tile, std::uint32_t tile, std::uint32_t lane) {
-    const std::byte* chunk = row_tile + std::size_t{tile / layout.chunk_tiles} * layout.chunk;
+    // A product of 32 bits: a row tile has less than 4 GiB.
+    const std::byte* chunk = row_tile + tile / layout.chunk_tiles * layout.chunk;
     const std::uint32_t in_chunk = tile % layout.chunk_tiles, pair = lane / 4;
     const std::byte* codes = chunk + in_chunk * layout.tile_codes;
     load_once(low, codes + word_at_lane(layout.low_bits) * lane);
