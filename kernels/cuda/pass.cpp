@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <vector>
 
 #include "nibble/backend/check.hpp"
@@ -43,9 +44,10 @@ class Pass {
     return n;
   }
 
-  void run(std::span<float> logits, RecordedPasses& recorded) {
+  void run(const Results& results, RecordedPasses& recorded) {
     send_batch();
-    shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans()};
+    shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans(),
+              results.ranking.n, results.ranking.n_tokens};
     bool is_new = true;
     RecordedPass* pass = is_short() ? &recorded.find(shape_, is_new) : nullptr;
     if (is_new) {
@@ -55,7 +57,10 @@ class Pass {
       runtime_.replay(*pass->recording);
     }
     throw_if_stopped(stop_);
-    download(logits);
+    if (shape_.n_ranked != 0)
+      download(results.ranked);
+    else
+      download(results.logits);
   }
 
  private:
@@ -71,6 +76,7 @@ class Pass {
       run(phase);
       if (!is_short()) runtime_.throttle();
     }
+    if (shape_.n_ranked != 0 && shape_.n_outputs != 0) rank_logits();
   }
 
   void download(std::span<float> logits) {
@@ -85,6 +91,41 @@ class Pass {
         runtime_.download(to + i * row, from + i * stride, row);
     }
     runtime_.synchronise();
+  }
+
+  void rank_logits() {
+    const RankPlaces& r = p_.layout.ranking;
+    const std::uint32_t rows = shape_.n_outputs, n = shape_.n_ranked;
+    const auto parts = static_cast<std::uint32_t>(r.parts);
+    auto* totals = p_.activation<RankTotal>(r.totals);
+    auto* results = p_.activation<RankKey>(r.results);
+    const auto* keys = p_.activation<RankKey>(r.keys[0]);
+    runtime_.launch({rows, parts, RankBlock::shared_bytes},
+                    RankLogits{data(plan_.logits), stride(plan_.logits), plan_.vocab_size, shape_.rank_tokens,
+                               n, parts, p_.activation<RankKey>(r.keys[0]), totals});
+    for (std::uint32_t n_keys = parts * n, turn = 1, groups = 0; groups != 1; n_keys = groups * n, ++turn) {
+      groups = ceil_div(n_keys, RankBlock::keys);
+      auto* merged = groups == 1 ? results : p_.activation<RankKey>(r.keys[turn % 2]);
+      runtime_.launch({rows, groups, RankBlock::shared_bytes},
+                      MergeRanked{keys, n_keys, n, groups, merged, totals, parts,
+                                  reinterpret_cast<RankTotal*>(results + std::size_t{rows} * n)});
+      keys = merged;
+    }
+  }
+
+  void download(std::span<RankedRow> rows) {
+    const std::size_t n = shape_.n_ranked;
+    runtime_.download(p_.ranked.data(), p_.activation<std::byte>(p_.layout.ranking.results),
+                      RankPlaces::result_bytes(rows.size(), n));
+    runtime_.synchronise();
+    const auto* keys = reinterpret_cast<const RankKey*>(p_.ranked.data());
+    const auto* totals = reinterpret_cast<const RankTotal*>(keys + rows.size() * n);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i] = {.highest = {}, .top = totals[i].top, .sum = totals[i].sum};
+      for (const RankKey key : std::span(keys + i * n, n))
+        if (key != 0 && logit_of(key) > -std::numeric_limits<float>::infinity())
+          rows[i].highest.push_back({logit_of(key), static_cast<std::int32_t>(token_of_key(key))});
+    }
   }
 
   std::size_t end_of_sequence(std::size_t token) const {
@@ -360,7 +401,7 @@ struct Finish {
 }  // namespace
 
 void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
-               const BackendOptions& options, const Batch& batch, std::span<float> logits,
+               const BackendOptions& options, const Batch& batch, const Results& results,
                const std::stop_token& stop) {
   const Finish finish{runtime};
   std::vector<std::uint32_t> outputs;
@@ -376,9 +417,8 @@ void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runt
     for (const std::uint32_t token : batch.outputs.subspan(first_output))
       if (token < first + n) outputs.push_back(token - static_cast<std::uint32_t>(first));
     part.outputs = outputs;
-    const std::uint64_t width = prepared.plan->vocab_size;
     Pass(prepared, runtime, options, part, stop)
-        .run(logits.subspan(first_output * width, outputs.size() * width), recorded);
+        .run(results.part(first_output, outputs.size(), prepared.plan->vocab_size), recorded);
     first += n;
     first_output += outputs.size();
   }
