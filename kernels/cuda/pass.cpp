@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nibble/backend/check.hpp"
+#include "nibble/core/error.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -50,12 +51,11 @@ class Pass {
               results.ranking.n, results.ranking.n_tokens};
     bool is_new = true;
     RecordedPass* pass = is_short() ? &recorded.find(shape_, is_new) : nullptr;
-    if (is_new) {
-      launch_steps();
-    } else {
-      if (pass->recording == nullptr) pass->recording = runtime_.record([&] { launch_steps(); });
+    if (!is_new && pass->recording == nullptr) record(*pass);
+    if (!is_new && pass->recording != nullptr)
       runtime_.replay(*pass->recording);
-    }
+    else
+      launch_steps();
     throw_if_stopped(stop_);
     if (shape_.n_ranked != 0)
       download(results.ranked);
@@ -66,6 +66,15 @@ class Pass {
  private:
   bool is_short() const {
     return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  }
+
+  // Memory that a recording takes is not planned for: where there is none, launches do.
+  void record(RecordedPass& pass) {
+    try {
+      pass.recording = runtime_.record([&] { launch_steps(); });
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::out_of_memory) throw;
+    }
   }
 
   // What it launches depends on shape_ and the plan alone: it may be recorded.

@@ -21,7 +21,8 @@ struct Results {
 
 // Returns once the results are there. A batch whose sequences share so many pages that its page table
 // outgrows its place is run in parts. Passes of few tokens are recorded, and later repeated. Errors:
-// cancelled, device_lost, out_of_memory (a recording's).
+// cancelled,
+// device_lost.
 void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
                const BackendOptions& options, const Batch& batch, const Results& results,
                const std::stop_token& stop);

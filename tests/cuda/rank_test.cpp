@@ -66,7 +66,7 @@ void check(const RankedRow& got, const RankedRow& expected) {
 
 }  // namespace
 
-TEST_CASE("cuda: rows are ranked as rank() does, launched and repeated") {
+TEST_CASE("cuda: ranking of rows equals the reference's, launched and repeated") {
   const std::uint32_t width = GENERATE(5u, 1024u, 2500u, 18000u), n = GENERATE(1u, 64u);
   CAPTURE(width, n);
   const std::vector<float> logits = odd_logits(std::size_t{3} * width);
@@ -79,7 +79,7 @@ TEST_CASE("cuda: rows are ranked as rank() does, launched and repeated") {
   }
 }
 
-TEST_CASE("cuda: rows with infinities, or nothing but them, are ranked as rank() does") {
+TEST_CASE("cuda: ranking of rows with infinities, or nothing but them, equals the reference's") {
   const std::uint32_t width = 70;
   std::vector<float> logits(3 * width, -INFINITY);
   logits[3] = logits[5] = INFINITY;

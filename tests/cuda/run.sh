@@ -54,7 +54,6 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | 
 NIBBLE_CUDA_SHAPES=1 check op_table "$kit/test_cuda_device" "cuda: *equals the reference*,cuda: *is exact"
 check models "$kit/test_cuda_device" "cuda: logits*"
 check same_bits "$kit/test_cuda_device" "cuda: the same bits*"
-check ranking "$kit/test_cuda_device" "cuda: rows*"
 check pages_and_stops "$kit/test_cuda_device" "cuda: pages*,cuda: a stop*"
 
 # A second process gives the same text.
