@@ -205,11 +205,12 @@ class Layouter {
   void place_ranking() {
     RankPlaces& r = out_.ranking;
     r.rows = std::min<std::uint64_t>(options_.max_outputs, most_ranked_rows);
-    r.parts = ceil_div(plan_.vocab_size, RankBlock::keys);
+    r.parts = static_cast<std::uint32_t>(ceil_div(plan_.vocab_size, RankBlock::keys));
     const auto keys = [&](std::uint64_t lists) { return r.rows * lists * most_ranked * sizeof(RankKey); };
     r.totals = take(out_.memory.activations, r.rows * r.parts * sizeof(RankTotal));
     r.keys[0] = take(out_.memory.activations, keys(r.parts));
-    r.keys[1] = take(out_.memory.activations, keys(ceil_div(r.parts * most_ranked, RankBlock::keys)));
+    r.keys[1] =
+        take(out_.memory.activations, keys(ceil_div(std::uint64_t{r.parts} * most_ranked, RankBlock::keys)));
     r.results = take(out_.memory.activations, RankPlaces::result_bytes(r.rows, most_ranked));
   }
 

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <vector>
 
+#include "kernels/cuda/ranking.hpp"
 #include "nibble/backend/check.hpp"
 #include "nibble/core/error.hpp"
 
@@ -58,7 +58,7 @@ class Pass {
       launch_steps();
     throw_if_stopped(stop_);
     if (shape_.n_ranked != 0)
-      download(results.ranked);
+      read_ranking(p_, runtime_, shape_, results.ranked);
     else
       download(results.logits);
   }
@@ -85,7 +85,7 @@ class Pass {
       run(phase);
       if (!is_short()) runtime_.throttle();
     }
-    if (shape_.n_ranked != 0 && shape_.n_outputs != 0) rank_logits();
+    if (shape_.n_ranked != 0 && shape_.n_outputs != 0) launch_ranking(p_, runtime_, shape_);
   }
 
   void download(std::span<float> logits) {
@@ -100,41 +100,6 @@ class Pass {
         runtime_.download(to + i * row, from + i * stride, row);
     }
     runtime_.synchronise();
-  }
-
-  void rank_logits() {
-    const RankPlaces& r = p_.layout.ranking;
-    const std::uint32_t rows = shape_.n_outputs, n = shape_.n_ranked;
-    const auto parts = static_cast<std::uint32_t>(r.parts);
-    auto* totals = p_.activation<RankTotal>(r.totals);
-    auto* results = p_.activation<RankKey>(r.results);
-    const auto* keys = p_.activation<RankKey>(r.keys[0]);
-    runtime_.launch({rows, parts, RankBlock::shared_bytes},
-                    RankLogits{data(plan_.logits), stride(plan_.logits), plan_.vocab_size, shape_.rank_tokens,
-                               n, parts, p_.activation<RankKey>(r.keys[0]), totals});
-    for (std::uint32_t n_keys = parts * n, turn = 1, groups = 0; groups != 1; n_keys = groups * n, ++turn) {
-      groups = ceil_div(n_keys, RankBlock::keys);
-      auto* merged = groups == 1 ? results : p_.activation<RankKey>(r.keys[turn % 2]);
-      runtime_.launch({rows, groups, RankBlock::shared_bytes},
-                      MergeRanked{keys, n_keys, n, groups, merged, totals, parts,
-                                  reinterpret_cast<RankTotal*>(results + std::size_t{rows} * n)});
-      keys = merged;
-    }
-  }
-
-  void download(std::span<RankedRow> rows) {
-    const std::size_t n = shape_.n_ranked;
-    runtime_.download(p_.ranked.data(), p_.activation<std::byte>(p_.layout.ranking.results),
-                      RankPlaces::result_bytes(rows.size(), n));
-    runtime_.synchronise();
-    const auto* keys = reinterpret_cast<const RankKey*>(p_.ranked.data());
-    const auto* totals = reinterpret_cast<const RankTotal*>(keys + rows.size() * n);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      rows[i] = {.highest = {}, .top = totals[i].top, .sum = totals[i].sum};
-      for (const RankKey key : std::span(keys + i * n, n))
-        if (key != 0 && logit_of(key) > -std::numeric_limits<float>::infinity())
-          rows[i].highest.push_back({logit_of(key), static_cast<std::int32_t>(token_of_key(key))});
-    }
   }
 
   std::size_t end_of_sequence(std::size_t token) const {
