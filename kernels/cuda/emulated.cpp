@@ -16,6 +16,7 @@ namespace nibble::inline v0::cuda {
 namespace {
 
 constexpr std::align_val_t alignment{256};
+constexpr std::uint64_t launch_bytes = 1024;  // that must be left for each launch of a recording
 
 struct Entry {
   void (*call)(const void* kernel);
@@ -109,6 +110,7 @@ class EmulatedRuntime final : public Runtime {
     } const open{recorded_};
     recorded_ = recording.get();
     work();
+    if (recording->launches.size() * launch_bytes > left_) throw Error::out_of_memory();
     ++counts_.recordings;
     return recording;
   }

@@ -60,17 +60,18 @@ NIBBLE_DEVICE std::uint16_t to_sixteen_bits(float x) {
 }
 
 // Thirty-two numbers as Q8_0's encoder rounds them, where all weigh the same: the search of
-// nibble/quant/fit.hpp, operation by operation.
+// nibble/quant/fit.hpp, operation by operation. A warp does it: each lane one of the scales that are tried.
 struct Q8Block {
   float x[kv_scale_block];
 
   NIBBLE_DEVICE explicit Q8Block(const float* in) {
-    const float limit = 0x1p40f;
     NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < kv_scale_block; ++i) {
-      x[i] = in[i] > limit ? limit : in[i] < -limit ? -limit : in[i];
-      if (!(in[i] == in[i])) x[i] = 0.0f;
-    }
+    for (std::uint32_t i = 0; i < kv_scale_block; ++i) x[i] = limited(in[i]);
+  }
+
+  static NIBBLE_DEVICE float limited(float in) {
+    const float limit = 0x1p40f;
+    return !(in == in) ? 0.0f : in > limit ? limit : in < -limit ? -limit : in;
   }
 
   struct Sums {
@@ -113,16 +114,17 @@ struct Q8Block {
     for (std::uint32_t i = 0; i < kv_scale_block; ++i)
       extreme = device::abs(x[i]) > device::abs(extreme) ? x[i] : extreme;
     Sums best;
-    const auto try_inverse = [&](float inverse) {
-      const Sums sums = sums_at(inverse);
+    const auto keep_better = [&](const Sums& sums) {
       if (sums.best_gain() > best.best_gain()) best = sums;
     };
     if (!(device::abs(extreme) < 0x1p-100f)) {
-      for (int k = 0; k < 14; ++k) {
-        const float outermost = k < 7 ? -127.0f : 127.0f;
-        try_inverse((outermost + static_cast<float>(k % 7 - 3) / 4.0f) / extreme);
-      }
-      for (int round = 0; round < 2 && best.xq != 0.0f; ++round) try_inverse(1.0f / best.best_scale());
+      const int lane = static_cast<int>(device::thread() % device::warp_size);
+      const float outermost = lane < 7 ? -127.0f : 127.0f;
+      const Sums mine = sums_at((outermost + static_cast<float>(lane % 7 - 3) / 4.0f) / extreme);
+      for (std::uint32_t k = 0; k < 14; ++k)
+        keep_better({device::shuffle(mine.xq, k), device::shuffle(mine.qq, k)});
+      for (int round = 0; round < 2 && best.xq != 0.0f; ++round)
+        keep_better(sums_at(1.0f / best.best_scale()));
     }
     return to_sixteen_bits<KvType::F16>(best.best_scale());
   }
@@ -195,7 +197,8 @@ struct StoreKv {
   template <KvPart part>
   NIBBLE_DEVICE void store(const float* row, std::uint32_t slot, std::byte* to) const {
     if constexpr (type == KvType::Q8_0) {
-      for (std::uint32_t b = device::thread(); b < head_dim / kv_scale_block; b += threads)
+      for (std::uint32_t b = device::thread() / device::warp_size; b < head_dim / kv_scale_block;
+           b += threads / device::warp_size)
         store_block<part>(row + b * kv_scale_block, slot, b, to);
     } else {
       for (std::uint32_t d = device::thread(); d < head_dim; d += threads) {
@@ -208,17 +211,17 @@ struct StoreKv {
     }
   }
 
+  // By a warp, a lane an element.
   template <KvPart part>
   NIBBLE_DEVICE void store_block(const float* row, std::uint32_t slot, std::uint32_t b, std::byte* to) const {
-    const Q8Block block(row);
-    const std::uint16_t scale = block.fit_scale();
+    static_assert(kv_scale_block == device::warp_size);
+    const std::uint16_t scale = Q8Block(row).fit_scale();
+    const std::uint32_t lane = device::thread() % device::warp_size;
     auto* scales = reinterpret_cast<std::uint16_t*>(to + std::size_t{kv_page_size} * head_dim);
-    scales[kv_element<part>(head_dim / kv_scale_block, slot, b)] = scale;
+    if (lane == 0) scales[kv_element<part>(head_dim / kv_scale_block, slot, b)] = scale;
     const float inverse = Q8Block::inverse_or_zero(device::half_to_float(scale));
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < kv_scale_block; ++i)
-      reinterpret_cast<std::int8_t*>(to)[kv_element<part>(head_dim, slot, b * kv_scale_block + i)] =
-          static_cast<std::int8_t>(Q8Block::nearest(block.x[i] * inverse));
+    reinterpret_cast<std::int8_t*>(to)[kv_element<part>(head_dim, slot, b * kv_scale_block + lane)] =
+        static_cast<std::int8_t>(Q8Block::nearest(Q8Block::limited(row[lane]) * inverse));
   }
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/cuda/rank_kernels.hpp"
 #include "kernels/memory.hpp"
 #include "nibble/core/error.hpp"
 #include "nibble/quant/formats.hpp"
@@ -19,6 +20,8 @@ constexpr std::uint64_t most_stretches = 65535;    // along y
 
 // Blocks that fill a device; with fewer, spans of attention are done side by side, as many as this in all.
 constexpr std::uint64_t enough_blocks = 512, most_partials = 2048;
+// Of a batch with more outputs logits come whole.
+constexpr std::uint64_t most_ranked_rows = 64;
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
 std::uint64_t align(std::uint64_t bytes) {
@@ -52,6 +55,7 @@ class Layouter {
     for (const Phase& phase : out_.phases) measure(phase);
     out_.scratch = take(out_.memory.activations, scratch_bytes_);
     place_batch();
+    place_ranking();
     out_.page_bytes = kv_page_bytes(plan_.kv, options_.kv_type);
     out_.memory.kv = multiply_bytes(out_.page_bytes, options_.kv_pages);
     return std::move(out_);
@@ -197,6 +201,19 @@ class Layouter {
     out_.batch = take(out_.memory.activations, multiply_bytes(b.words, sizeof(std::uint32_t)));
   }
 
+  // Keys of all parts, then of the groups that they are merged in, by turns.
+  void place_ranking() {
+    RankPlaces& r = out_.ranking;
+    r.rows = std::min<std::uint64_t>(options_.max_outputs, most_ranked_rows);
+    r.parts = static_cast<std::uint32_t>(ceil_div(plan_.vocab_size, RankBlock::keys));
+    const auto keys = [&](std::uint64_t lists) { return r.rows * lists * most_ranked * sizeof(RankKey); };
+    r.totals = take(out_.memory.activations, r.rows * r.parts * sizeof(RankTotal));
+    r.keys[0] = take(out_.memory.activations, keys(r.parts));
+    r.keys[1] =
+        take(out_.memory.activations, keys(ceil_div(std::uint64_t{r.parts} * most_ranked, RankBlock::keys)));
+    r.results = take(out_.memory.activations, RankPlaces::result_bytes(r.rows, most_ranked));
+  }
+
   const Plan& plan_;
   const Weights& weights_;
   const BackendOptions& options_;
@@ -223,6 +240,10 @@ AttendCut cut_attend(const Args& args) {
 std::uint32_t spans_together(std::uint64_t blocks, std::uint32_t n_spans) {
   if (n_spans == 1 || blocks >= enough_blocks) return 1;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most_partials / blocks));
+}
+
+std::uint64_t RankPlaces::result_bytes(std::uint64_t rows, std::uint64_t n) {
+  return rows * (n * sizeof(RankKey) + sizeof(RankTotal));
 }
 
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options) {

@@ -35,6 +35,15 @@ struct AttendCut {
   std::uint32_t shared_bytes = 0;
 };
 
+// Where logits are ranked, in the block of activations.
+struct RankPlaces {
+  std::uint64_t rows = 0;   // that can be ranked in one batch
+  std::uint32_t parts = 0;  // of a row
+  std::uint64_t totals = 0, keys[2] = {};
+  std::uint64_t results = 0;  // keys (rows, n), then totals (rows)
+  static std::uint64_t result_bytes(std::uint64_t rows, std::uint64_t n);
+};
+
 struct Layout {
   std::vector<WeightPlace> weights;  // by WeightId
   std::vector<Phase> phases;
@@ -44,6 +53,7 @@ struct Layout {
   std::vector<std::uint64_t> angles;            // by the plan's ropes
   std::uint64_t scratch = 0, batch = 0;
   BatchPlaces in_batch;
+  RankPlaces ranking;
   std::uint64_t page_bytes = 0;
   MemoryUse memory;
 };

@@ -6,7 +6,9 @@
 #include <bit>
 #include <vector>
 
+#include "kernels/cuda/ranking.hpp"
 #include "nibble/backend/check.hpp"
+#include "nibble/core/error.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -43,24 +45,36 @@ class Pass {
     return n;
   }
 
-  void run(std::span<float> logits, RecordedPasses& recorded) {
+  void run(const Results& results, RecordedPasses& recorded) {
     send_batch();
-    shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans()};
+    shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans(),
+              results.ranking.n, results.ranking.n_tokens};
     bool is_new = true;
     RecordedPass* pass = is_short() ? &recorded.find(shape_, is_new) : nullptr;
-    if (is_new) {
-      launch_steps();
-    } else {
-      if (pass->recording == nullptr) pass->recording = runtime_.record([&] { launch_steps(); });
+    if (!is_new && pass->recording == nullptr) record(*pass);
+    if (!is_new && pass->recording != nullptr)
       runtime_.replay(*pass->recording);
-    }
+    else
+      launch_steps();
     throw_if_stopped(stop_);
-    download(logits);
+    if (shape_.n_ranked != 0)
+      read_ranking(p_, runtime_, shape_, results.ranked);
+    else
+      download(results.logits);
   }
 
  private:
   bool is_short() const {
     return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  }
+
+  // Memory that a recording takes is not planned for: where there is none, launches do.
+  void record(RecordedPass& pass) {
+    try {
+      pass.recording = runtime_.record([&] { launch_steps(); });
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::out_of_memory) throw;
+    }
   }
 
   // What it launches depends on shape_ and the plan alone: it may be recorded.
@@ -71,6 +85,7 @@ class Pass {
       run(phase);
       if (!is_short()) runtime_.throttle();
     }
+    if (shape_.n_ranked != 0 && shape_.n_outputs != 0) launch_ranking(p_, runtime_, shape_);
   }
 
   void download(std::span<float> logits) {
@@ -376,7 +391,7 @@ struct Finish {
 }  // namespace
 
 void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
-               const BackendOptions& options, const Batch& batch, std::span<float> logits,
+               const BackendOptions& options, const Batch& batch, const Results& results,
                const std::stop_token& stop) {
   const Finish finish{runtime};
   std::vector<std::uint32_t> outputs;
@@ -392,9 +407,8 @@ void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runt
     for (const std::uint32_t token : batch.outputs.subspan(first_output))
       if (token < first + n) outputs.push_back(token - static_cast<std::uint32_t>(first));
     part.outputs = outputs;
-    const std::uint64_t width = prepared.plan->vocab_size;
     Pass(prepared, runtime, options, part, stop)
-        .run(logits.subspan(first_output * width, outputs.size() * width), recorded);
+        .run(results.part(first_output, outputs.size(), prepared.plan->vocab_size), recorded);
     first += n;
     first_output += outputs.size();
   }

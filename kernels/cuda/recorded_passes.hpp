@@ -13,7 +13,8 @@ namespace nibble::inline v0::cuda {
 // All that grids and parameters of a pass depend on; tokens, positions and pages are read on the device.
 struct PassShape {
   std::uint32_t n_tokens = 0, n_outputs = 0;
-  std::uint32_t spans = 0;  // of attention without a window, rounded up
+  std::uint32_t spans = 0;                      // of attention without a window, rounded up
+  std::uint32_t n_ranked = 0, rank_tokens = 0;  // as RankOptions; 0: logits come whole
   friend bool operator==(const PassShape&, const PassShape&) = default;
 };
 

@@ -36,6 +36,21 @@ NIBBLE_DEVICE T sum_of_warp(T value) {
   return value;
 }
 
+// Columns that a thread of a row's only block loads before it uses the first: what bounds few rows is
+// latency.
+inline constexpr std::uint32_t in_flight = 16;
+
+// Columns first, first + threads, ... of a row; beyond `width` zeros.
+template <std::uint32_t threads>
+NIBBLE_DEVICE void load_columns(const float* row, std::uint32_t first, std::uint32_t width,
+                                float (&x)[in_flight]) {
+  NIBBLE_UNROLL
+  for (std::uint32_t i = 0; i < in_flight; ++i) {
+    const std::uint32_t c = first + i * threads;
+    x[i] = c < width ? row[c] : 0.0f;
+  }
+}
+
 // Elementwise: blocks (rows, stretches of `threads` columns).
 struct Add {
   static constexpr std::uint32_t threads = 256;
@@ -44,15 +59,29 @@ struct Add {
   Output out;
 
   NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t c = device::block_y() * threads + device::thread();
-    if (c < out.width) add(device::block_x(), c);
+    const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
+    if (c < out.width) out.row(i)[c] = sum(i, c, a.row(i)[c], b.row(i)[c]);
   }
 
-  NIBBLE_DEVICE void add(std::uint32_t i, std::uint32_t c) const {
-    const float* parts = b.row(i);
-    float sum = a.row(i)[c];
-    for (std::uint32_t part = c; part < b_width; part += out.width) sum = sum + parts[part];
-    out.row(i)[c] = sum;
+  // x + y + what b has for column c beyond the first.
+  NIBBLE_DEVICE float sum(std::uint32_t i, std::uint32_t c, float x, float y) const {
+    x = x + y;
+    for (std::uint32_t part = c + out.width; part < b_width; part += out.width) x = x + b.row(i)[part];
+    return x;
+  }
+
+  // All columns of a row, by a block.
+  NIBBLE_DEVICE void add_row(std::uint32_t i) const {
+    float x[in_flight], y[in_flight];
+    for (std::uint32_t first = device::thread(); first < out.width; first += in_flight * threads) {
+      load_columns<threads>(a.row(i), first, out.width, x);
+      load_columns<threads>(b.row(i), first, out.width, y);
+      NIBBLE_UNROLL
+      for (std::uint32_t n = 0; n < in_flight; ++n) {
+        const std::uint32_t c = first + n * threads;
+        if (c < out.width) out.row(i)[c] = sum(i, c, x[n], y[n]);
+      }
+    }
   }
 };
 
@@ -92,17 +121,27 @@ struct NormOfGroup {
   // A thread reads and writes its own columns alone: `to` may be `in`. `shared`: shared_bytes.
   NIBBLE_DEVICE void normalise(const float* in, float* to, std::byte* shared) const {
     float squares = 0.0f;
-    for (std::uint32_t c = device::thread(); c < group; c += threads)
-      squares = device::fma(in[c], in[c], squares);
+    float x[in_flight], w[in_flight];
+    for (std::uint32_t first = device::thread(); first < group; first += in_flight * threads) {
+      load_columns<threads>(in, first, group, x);
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < in_flight; ++i) squares = device::fma(x[i], x[i], squares);
+    }
     squares = sum_of_warp(squares);
     float* of_warp = reinterpret_cast<float*>(shared);
     if (device::thread() % device::warp_size == 0) of_warp[device::thread() / device::warp_size] = squares;
     device::sync_block();
     float sum = of_warp[0];
-    for (std::uint32_t w = 1; w < threads / device::warp_size; ++w) sum = sum + of_warp[w];
+    for (std::uint32_t n = 1; n < threads / device::warp_size; ++n) sum = sum + of_warp[n];
     const double mean = static_cast<double>(sum) / group;
     const float scale = static_cast<float>(1.0 / device::sqrt(mean + static_cast<double>(eps)));
-    for (std::uint32_t c = device::thread(); c < group; c += threads) to[c] = in[c] * scale * weight[c];
+    for (std::uint32_t first = device::thread(); first < group; first += in_flight * threads) {
+      load_columns<threads>(in, first, group, x);
+      load_columns<threads>(weight, first, group, w);
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < in_flight; ++i)
+        if (first + i * threads < group) to[first + i * threads] = x[i] * scale * w[i];
+    }
   }
 };
 
@@ -137,6 +176,7 @@ struct Norm {
 // A sum and, of it, the norm over its whole width. Blocks (rows).
 struct AddNorm {
   static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
+  static_assert(threads == Add::threads);
   Add sum;
   NormOfGroup norm;
   Output out;
@@ -144,7 +184,7 @@ struct AddNorm {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x();
-    for (std::uint32_t c = device::thread(); c < sum.out.width; c += threads) sum.add(i, c);
+    sum.add_row(i);
     norm.normalise(sum.out.row(i), out.row(i), device::shared());
     then_convert();
   }
