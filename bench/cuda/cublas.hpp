@@ -2,7 +2,6 @@
 // Nothing of it is needed to build.
 #pragma once
 
-#include <cuda_runtime_api.h>
 #include <dlfcn.h>
 
 #include <cstdint>
