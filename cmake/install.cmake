@@ -17,7 +17,10 @@ install(FILES ${PROJECT_BINARY_DIR}/nibble-config.cmake ${PROJECT_BINARY_DIR}/ni
 
 # A static libnibble needs its libraries named; a shared one names them itself.
 if(NOT BUILD_SHARED_LIBS)
-  set(pc_private "Requires.private: libpcre2-8 libutf8proc\nLibs.private: -pthread\n")
+  if(NIBBLE_HAS_CUDA)
+    set(pc_cuda " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+  endif()
+  set(pc_private "Requires.private: libpcre2-8 libutf8proc\nLibs.private: -pthread${pc_cuda}\n")
 endif()
 file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/nibble.pc.in nibble.pc @ONLY)

@@ -21,14 +21,17 @@ std::vector<TokenId> Session::State::encode(std::string_view text, bool parse_sp
   return ids;
 }
 
-// Evaluates what is left to do and `more`, which join the tokens; all or nothing.
+// Evaluates what is left to do and `more`, which join the tokens; all or nothing. Where the last token's row
+// was not kept, that token once more.
 void Session::State::evaluate(std::span<const TokenId> more, const std::stop_token& stop,
                               const Progress& progress) {
   const std::size_t before = tokens.size();
   tokens.insert(tokens.end(), more.begin(), more.end());
   try {
+    if (tokens.empty() || (sequence.length() == tokens.size() && !logits.empty())) return;
+    if (sequence.length() == tokens.size() && !engine.rewind(sequence, sequence.length() - 1))
+      engine.rewind(sequence, 0);
     const std::span<const TokenId> rest = std::span(tokens).subspan(sequence.length());
-    if (rest.empty()) return;
     const StepInput input{.sequence = &sequence, .tokens = rest, .outputs = Outputs::last};
     logits = engine.step({&input, 1}, stop, progress);
   } catch (...) {

@@ -7,7 +7,8 @@
 //
 // Each figure is of a graph of launches over copies of a matrix, together four times the L2 cache and more,
 // so that weights come from memory; the median of nine graphs. us: of one launch with its boundary to the
-// next.
+// next. Beside them cuBLAS on bf16 matrices of the same shapes, where the machine has it: the mean of as many
+// calls on a stream. Two lines "ceiling: ..." say what reads and products reach here.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/cuda/cublas.hpp"
 #include "kernels/cuda/fragment_kernels.hpp"
 
 namespace {
@@ -77,6 +79,29 @@ struct Read {
   }
 };
 
+// The other ceiling: products of operands in registers, eight sums at a time to a warp.
+struct MultiplyOnly {
+  static constexpr std::uint32_t threads = 256, sums = 8;
+  static constexpr double flops = 2.0 * 16 * 8 * 16;  // of one instruction
+  std::uint32_t steps;
+  const std::uint32_t* operands;
+  float* out;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t* at = operands + 6 * device::thread();
+    const std::uint32_t a[4] = {at[0], at[1], at[2], at[3]}, b[2] = {at[4], at[5]};
+    float c[sums][4] = {};
+    for (std::uint32_t step = 0; step < steps; ++step) {
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < sums; ++i) device::multiply_tile(c[i], a, b);
+    }
+    float total = 0;
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < 4 * sums; ++i) total = total + c[i / 4][i % 4];
+    out[device::block_x() * threads + device::thread()] = total;
+  }
+};
+
 struct Gpu {
   cudaStream_t stream;
   cudaEvent_t begin, end;
@@ -126,16 +151,46 @@ struct Gpu {
     std::nth_element(ms.begin(), ms.begin() + 4, ms.end());
     return ms[4] * 1e3 / n;
   }
+
+  // The same of calls that no graph need take, on the default stream; call(i) says whether it worked, and 0
+  // is the result where it did not.
+  double time_calls(std::uint32_t n, const std::function<bool(std::uint32_t)>& call) const {
+    bool worked = call(0);
+    check(cudaEventRecord(begin, nullptr));
+    for (std::uint32_t i = 0; i < n; ++i) worked = worked && call(i);
+    check(cudaEventRecord(end, nullptr));
+    check(cudaEventSynchronize(end));
+    float ms = 0;
+    check(cudaEventElapsedTime(&ms, begin, end));
+    return worked ? ms * 1e3 / n : 0;
+  }
+
+  template <class Kernel>
+  std::uint32_t resident_blocks() const {
+    int n = 0;
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&n, run<Kernel>, Kernel::threads,
+                                                        Kernel::shared_bytes));
+    return processors() * static_cast<std::uint32_t>(n);
+  }
+  std::uint32_t processors() const { return static_cast<std::uint32_t>(properties.multiProcessorCount); }
 };
 
 template <std::uint32_t depth>
 double read_gbps(const Gpu& gpu, std::uint32_t blocks_per_processor) {
-  const dim3 blocks(gpu.properties.multiProcessorCount * blocks_per_processor);
+  const dim3 blocks(gpu.processors() * blocks_per_processor);
   const Read<depth> kernel{reinterpret_cast<const std::byte*>(gpu.pool), gpu.pool_bytes, gpu.pool};
   const double us = gpu.time(1, [&] { launch(gpu.stream, blocks, 0, kernel); });
   const double gbps = static_cast<double>(gpu.pool_bytes) / us / 1e3;
   std::printf("read, %u KiB in flight a multiprocessor: %.0f GB/s\n", blocks_per_processor * depth * 4, gbps);
   return gbps;
+}
+
+double register_tflops(const Gpu& gpu) {
+  const std::uint32_t blocks = 2 * gpu.processors(), steps = 20000;
+  const MultiplyOnly kernel{steps, reinterpret_cast<const std::uint32_t*>(gpu.inputs), gpu.out};
+  const double us = gpu.time(1, [&] { launch(gpu.stream, blocks, 0, kernel); });
+  const double warps = 1.0 * blocks * MultiplyOnly::threads / 32;
+  return warps * steps * MultiplyOnly::sums * MultiplyOnly::flops / us / 1e6;
 }
 
 struct Shape {
@@ -153,8 +208,10 @@ void time_kernel(const Gpu& gpu, const char* name, const char* format, const Sha
                  std::size_t bytes, double ceiling) {
   const std::size_t input_bytes = std::size_t{n} * activation_layout(shape.cols).bytes();
   if (std::size_t{n} * shape.rows > gpu.out_floats || input_bytes > gpu.inputs_bytes) return;
-  const dim3 blocks((shape.rows + Kernel::rows - 1) / Kernel::rows,
-                    (n + Kernel::tokens - 1) / Kernel::tokens);
+  dim3 blocks((shape.rows + Kernel::rows - 1) / Kernel::rows, (n + Kernel::tokens - 1) / Kernel::tokens);
+  check(cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::shared_bytes));
+  if constexpr (requires { Kernel::takes_stripes; })
+    blocks.x = std::min(blocks.x, std::max(1u, gpu.resident_blocks<Kernel>() / blocks.y));
   const std::size_t stride = (bytes + 255) / 256 * 256;
   const std::size_t copies = std::max<std::size_t>(1, gpu.pool_bytes / stride);
   // Many launches where they are short, one where it takes milliseconds.
@@ -195,6 +252,43 @@ void time_format(const Gpu& gpu, double ceiling, std::string_view only, std::uin
   }
 }
 
+// Microseconds of bf16 by cuBLAS, or 0.
+double cublas_us(const Gpu& gpu, const Cublas& cublas, const Shape& shape, std::uint32_t n) {
+  const std::size_t bytes = std::size_t{2} * shape.rows * shape.cols,
+                    copies = std::max<std::size_t>(1, gpu.pool_bytes / bytes);
+  const auto calls = static_cast<std::uint32_t>(std::clamp<std::size_t>(copies * 2, 8, 200));
+  return gpu.time_calls(calls, [&](std::uint32_t i) {
+    return cublas.multiply(reinterpret_cast<const std::byte*>(gpu.pool) + i % copies * bytes, gpu.inputs,
+                           gpu.out, shape.rows, shape.cols, n);
+  });
+}
+
+void time_cublas(const Gpu& gpu, const Cublas& cublas, double ceiling) {
+  for (const Shape& shape : shapes) {
+    for (const std::uint32_t n : {1u, 8u, 32u, 64u, 512u, 2048u}) {
+      if (std::size_t{n} * shape.rows > gpu.out_floats) continue;
+      const double us = cublas_us(gpu, cublas, shape, n), weights = 1.0 * shape.rows * shape.cols;
+      if (us == 0) continue;
+      std::printf("%-5s %-11s %5u  %-5s %9.2f us %7.0f GB/s %5.1f %% %7.1f TFLOP/s\n", "bf16", shape.name, n,
+                  "cublas", us, 2 * weights / us / 1e3, 200 * weights / us / 1e3 / ceiling,
+                  2e-6 * n * weights / us);
+    }
+  }
+}
+
+// What products reach here: cuBLAS on a large square, or the instruction by itself.
+void print_rate(const Gpu& gpu, const Cublas& cublas) {
+  const double registers = register_tflops(gpu);
+  std::printf("products of mma.sync in registers: %.0f TFLOP/s\n", registers);
+  constexpr std::uint32_t side = 8192;
+  const double us = cublas.found() ? cublas_us(gpu, cublas, {"square", side, side}, side) : 0;
+  if (us == 0) {
+    std::printf("no cuBLAS here\nceiling: %.0f TFLOP/s\n", registers);
+  } else {
+    std::printf("ceiling: %.0f TFLOP/s\n", 2e-6 * side * side * side / us);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -208,9 +302,12 @@ int main(int argc, char** argv) {
     ceiling = std::max({ceiling, read_gbps<4>(gpu, blocks), read_gbps<8>(gpu, blocks)});
   }
   std::printf("ceiling: %.0f GB/s\n", ceiling);
+  const Cublas cublas;
+  print_rate(gpu, cublas);
   time_format<Q4_0>(gpu, ceiling, only, inputs);
   time_format<Q4_K>(gpu, ceiling, only, inputs);
   time_format<Q6_K>(gpu, ceiling, only, inputs);
   time_format<Q8_0>(gpu, ceiling, only, inputs);
+  if (cublas.found() && only.empty()) time_cublas(gpu, cublas, ceiling);
   check(cudaDeviceSynchronize());
 }

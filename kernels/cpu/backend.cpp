@@ -101,7 +101,7 @@ void CpuBackend::reserve(Prepared& p) const {
 
 void CpuBackend::run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) {
   translate_errors([&] {
-    check_batch(batch, *prepared_.plan, *prepared_.weights, options_, logits);
+    check_batch(batch, *prepared_.plan, *prepared_.weights, options_, logits.size());
     if (!batch.tokens.empty()) Pass(prepared_, kernels_, options_, pool_, batch, logits, stop).run();
   });
 }

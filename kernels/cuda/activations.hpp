@@ -3,12 +3,13 @@
 //
 // A row of `cols` columns, up to a multiple of 64 with zeros:
 //
-//   | halves, 2 bytes a column | sums, two floats for 32 columns | inverse, a float | 12 bytes |
+//   | halves, 2 bytes a column | sums, 16 bytes for 64 columns | inverse, a float | 12 bytes |
 //
-// halves   x times the power of two that brings the row's largest magnitude to [2^14, 2^15), rounded: 32
+// halves   x times the power of two that brings the row's largest magnitude to [2^9, 2^10), rounded: 32
 //          columns take 64 bytes, of which 16 c + 2 j belong to column 16 (j / 4) + 8 (j / 2 % 2) + 2 c + j %
 //          2: 16 bytes are b[0], b[1] of two operands of device::multiply_tile.
-// sums     of those halves: of 32 columns, and of the first 16 of them
+// sums     of those halves, 16 columns each, as two halves that add up to them: four high parts, then four
+//          low ones
 // inverse  what an output is to be multiplied with
 #pragma once
 
@@ -31,7 +32,7 @@ constexpr ActivationLayout activation_layout(std::uint32_t cols) {
 
 // One block a row of inputs: (n_rows, parts, cols) floats, the rows taken from in + from[i] * in_stride.
 struct ConvertActivations {
-  static constexpr std::uint32_t threads = 256;
+  static constexpr std::uint32_t threads = 256, shared_bytes = threads / device::warp_size * 4;
   const float* in;
   std::uint32_t in_stride;
   const std::uint32_t* from;  // or null: row i
@@ -44,21 +45,25 @@ struct ConvertActivations {
     const ActivationLayout layout = activation_layout(cols);
     std::byte* to = out + std::size_t{device::block_x()} * layout.bytes();
     const std::uint32_t exponent = exponent_of_largest(row);
-    const float scale = device::float_of((268 - exponent) << 23);
+    const float scale = device::float_of((largest_exponent + 254 - exponent) << 23);
     // Whole warps go on together, since four lanes add up their sums.
     const std::uint32_t lane = device::thread() % device::warp_size;
     for (std::uint32_t piece = device::thread(); 8 * (piece - lane) < layout.cols; piece += threads) {
       convert(row, piece, scale, to, layout);
     }
     if (device::thread() == 0) {
-      *reinterpret_cast<float*>(to + layout.inverse()) = device::float_of((exponent - 14) << 23);
+      *reinterpret_cast<float*>(to + layout.inverse()) =
+          device::float_of((exponent - largest_exponent) << 23);
     }
   }
 
  private:
-  // Such that 2^(141 - it) and its inverse are normal; of infinities and NaNs that of the largest float.
+  // Sums of 16 columns, below 2^14, fit into halves.
+  static constexpr std::uint32_t largest_exponent = 9;
+
+  // Such that the power of two and its inverse are normal; of infinities and NaNs that of the largest float.
   NIBBLE_DEVICE std::uint32_t exponent_of_largest(const float* row) const {
-    std::uint32_t largest = 15;
+    std::uint32_t largest = largest_exponent + 1;
     for (std::uint32_t k = device::thread(); k < cols; k += threads) {
       const std::uint32_t exponent = device::bits_of(row[k]) >> 23 & 255u;
       if (exponent > largest && exponent < 255) largest = exponent;
@@ -96,10 +101,13 @@ struct ConvertActivations {
     }
     if (k >= layout.cols) return;
     device::store_words4(to + 2 * k + 16 * c, {words[0], words[1], words[2], words[3]});
-    if (c != 0) return;
-    auto* of_columns = reinterpret_cast<float*>(to + layout.sums() + k / 4);
-    of_columns[0] = sums[0] + sums[1];
-    of_columns[1] = sums[0];
+    if (c >= 2) return;
+    const std::uint32_t high = device::pack_halves(sums[0], sums[1]);
+    const std::uint32_t low =
+        device::pack_halves(sums[0] - device::half_to_float(static_cast<std::uint16_t>(high)),
+                            sums[1] - device::half_to_float(static_cast<std::uint16_t>(high >> 16)));
+    auto* of_tile = reinterpret_cast<std::uint32_t*>(to + layout.sums() + 16 * (k / 64));
+    of_tile[2 * c + k / 32 % 2] = c == 0 ? high : low;
   }
 };
 

@@ -41,13 +41,16 @@ void CudaBackend::prepare(const Plan& plan, const Weights& weights, const Watch&
                .weight_bytes = {},
                .kv = {},
                .activations = {},
-               .batch = {}};
+               .batch = {},
+               .ranked = {}};
     const MemoryUse& memory = p.layout.memory;
     using Where = RuntimeBytes::Where;
     p.weight_bytes = RuntimeBytes(*runtime_, Where::device, memory.weights);
     p.kv = RuntimeBytes(*runtime_, Where::device, memory.kv);
     p.activations = RuntimeBytes(*runtime_, Where::device, memory.activations);
     p.batch = RuntimeBytes(*runtime_, Where::host, p.layout.in_batch.words * sizeof(std::uint32_t));
+    const RankPlaces& ranking = p.layout.ranking;
+    p.ranked = RuntimeBytes(*runtime_, Where::host, ranking.result_bytes(ranking.rows, most_ranked));
     upload_weights(p, *runtime_, options_.threads, watch);
     prepared_ = std::move(p);
   });
@@ -55,9 +58,20 @@ void CudaBackend::prepare(const Plan& plan, const Weights& weights, const Watch&
 
 void CudaBackend::run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) {
   translate_errors([&] {
-    check_batch(batch, *prepared_.plan, *prepared_.weights, options_, logits);
-    run_batch(prepared_, *runtime_, options_, batch, logits, stop);
+    check_batch(batch, *prepared_.plan, *prepared_.weights, options_, logits.size());
+    run_batch(prepared_, recorded_, *runtime_, options_, batch, {.logits = logits}, stop);
   });
+}
+
+bool CudaBackend::run_ranked(const Batch& batch, const RankOptions& options, std::span<RankedRow> rows,
+                             const std::stop_token& stop) {
+  if (rows.size() > prepared_.layout.ranking.rows) return false;
+  translate_errors([&] {
+    const std::uint64_t vocab_size = prepared_.plan->vocab_size;
+    check_batch(batch, *prepared_.plan, *prepared_.weights, options_, rows.size() * vocab_size);
+    run_batch(prepared_, recorded_, *runtime_, options_, batch, {.ranking = options, .ranked = rows}, stop);
+  });
+  return true;
 }
 
 void CudaBackend::copy_pages(std::span<const PageCopy> copies) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/recorded_passes.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -37,7 +38,8 @@ struct Prepared {
   const Weights* weights = nullptr;
   Layout layout;
   RuntimeBytes weight_bytes, kv, activations;
-  RuntimeBytes batch;  // of the host: what the next batch brings along
+  RuntimeBytes batch;   // of the host: what the next batch brings along
+  RuntimeBytes ranked;  // of the host: RankPlaces::results
 
   template <class T>
   T* weight(std::uint64_t offset) const {
@@ -60,6 +62,8 @@ class CudaBackend final : public Backend {
   std::vector<WeightPlacement> placements(const Plan& plan, const Weights& weights) const override;
   void prepare(const Plan& plan, const Weights& weights, const Watch& watch) override;
   void run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) override;
+  bool run_ranked(const Batch& batch, const RankOptions& options, std::span<RankedRow> rows,
+                  const std::stop_token& stop) override;
   void copy_pages(std::span<const PageCopy> copies) override;
   void read_page(PageId page, std::span<std::byte> out) const override;
   void write_page(PageId page, std::span<const std::byte> in) override;
@@ -68,6 +72,7 @@ class CudaBackend final : public Backend {
   BackendOptions options_;
   std::unique_ptr<Runtime> runtime_;
   Prepared prepared_;  // after runtime_: its memory is given back first
+  RecordedPasses recorded_;
 };
 
 // Fills the block of weights. Errors: cancelled, out_of_memory, device_lost.

@@ -12,9 +12,13 @@ namespace nibble::inline v0::cuda {
 
 namespace {
 
+// No thread goes on, nor ends, before the launches before it are done: so the end of one is that of all
+// before.
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>())
     run_kernel(const Kernel kernel) {
+  if constexpr (!waits_itself<Kernel>()) device::wait_for_previous();
+  device::let_next_begin();
   kernel();
 }
 
@@ -80,11 +84,18 @@ class OnDevice {
 };
 
 struct Destroy {
+  void operator()(cudaGraph_t graph) const noexcept { cudaGraphDestroy(graph); }
+  void operator()(cudaGraphExec_t graph) const noexcept { cudaGraphExecDestroy(graph); }
   void operator()(cudaStream_t stream) const noexcept { cudaStreamDestroy(stream); }
   void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
 };
 
+struct CudaRecording final : Recording {
+  std::unique_ptr<CUgraphExec_st, Destroy> graph;
+};
+
 constexpr int device_number = 0, least_major = 8;
+constexpr int least_overlap = 90;  // compute capability that code must be made for to wait_for_previous()
 constexpr std::size_t calls_ahead = 8;
 
 class CudaRuntime final : public Runtime {
@@ -120,6 +131,10 @@ class CudaRuntime final : public Runtime {
       check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  most_shared_bytes),
             "shared memory");
+    // Of the code that runs, not of the device: what was made for an older one does not wait.
+    cudaFuncAttributes code{};
+    check(cudaFuncGetAttributes(&code, entries().entry[0].function), "kernels");
+    overlap_ = code.ptxVersion >= least_overlap;
     cudaStream_t stream = nullptr;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
     stream_.reset(stream);
@@ -174,23 +189,75 @@ class CudaRuntime final : public Runtime {
     check(cudaEventRecord(oldest, stream_.get()), "event");
   }
 
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
+    const OnDevice on(device_number);
+    auto recording = std::make_unique<CudaRecording>();
+    check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "recording");
+    try {
+      work();
+    } catch (...) {
+      end_capture();
+      cudaGetLastError();
+      throw;
+    }
+    cudaGraphExec_t graph = nullptr;
+    const auto [error, captured] = end_capture();
+    check(error, "recording");
+    check(cudaGraphInstantiate(&graph, captured.get(), 0), "recording");
+    recording->graph.reset(graph);
+    return recording;
+  }
+  void replay(const Recording& recording) override {
+    const OnDevice on(device_number);
+    check(cudaGraphLaunch(static_cast<const CudaRecording&>(recording).graph.get(), stream_.get()), "replay");
+  }
+
  protected:
+  std::uint32_t blocks_at_once(std::size_t index, std::uint32_t shared_bytes) override {
+    const OnDevice on(device_number);
+    const Entry& entry = entries().entry[index];
+    int processors = 0, blocks = 0;
+    check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device_number), "device");
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, entry.function,
+                                                        static_cast<int>(entry.threads), shared_bytes),
+          "kernel");
+    return static_cast<std::uint32_t>(processors * blocks);
+  }
   void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) override {
     const OnDevice on(device_number);
     const Entry& entry = entries().entry[index];
     void* parameters[] = {const_cast<void*>(kernel)};
-    check(cudaLaunchKernel(entry.function, dim3(grid.x, grid.y), dim3(entry.threads), parameters,
-                           grid.shared_bytes, stream_.get()),
-          "launch");
+    cudaLaunchAttribute overlap{};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(grid.x, grid.y);
+    config.blockDim = dim3(entry.threads);
+    config.dynamicSmemBytes = grid.shared_bytes;
+    config.stream = stream_.get();
+    config.attrs = &overlap;
+    config.numAttrs = overlap_ ? 1 : 0;
+    check(cudaLaunchKernelExC(&config, entry.function, parameters), "launch");
   }
 
  private:
+  struct Captured {
+    cudaError_t error;
+    std::unique_ptr<CUgraph_st, Destroy> graph;
+  };
+  Captured end_capture() {
+    cudaGraph_t graph = nullptr;
+    const cudaError_t error = cudaStreamEndCapture(stream_.get(), &graph);
+    return {error, std::unique_ptr<CUgraph_st, Destroy>(graph)};
+  }
+
   void copy_async(void* to, const void* from, std::uint64_t bytes, cudaMemcpyKind kind) {
     const OnDevice on(device_number);
     if (bytes != 0) check(cudaMemcpyAsync(to, from, bytes, kind, stream_.get()), "copy");
   }
 
   std::string name_;
+  bool overlap_ = false;
   std::unique_ptr<CUstream_st, Destroy> stream_;
   std::unique_ptr<CUevent_st, Destroy> events_[calls_ahead];
   std::size_t calls_ = 0;

@@ -58,6 +58,19 @@ NIBBLE_DEVICE std::byte* shared() {
 NIBBLE_DEVICE void sync_block() { __syncthreads(); }
 NIBBLE_DEVICE void sync_warp() { __syncwarp(); }
 
+// On devices that begin a launch before the last has ended (compute capability 9.0): waits until all launches
+// before this one are done and seen; and lets the next begin, up to its own wait.
+NIBBLE_DEVICE void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+NIBBLE_DEVICE void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 // What another lane of the warp has. All 32 lanes take part.
 template <class T>
 NIBBLE_DEVICE T shuffle_xor(T value, std::uint32_t mask) {
@@ -138,6 +151,14 @@ NIBBLE_DEVICE void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const 
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(0.0f));
 }
 
+// The same of half as many columns: a (16, 8) and b (8, 8). a[0] = A[r][q, q+1]  a[1] = A[r+8][q, q+1]
+// b = B[q, q+1][r]
+NIBBLE_DEVICE void begin_narrow_tile(float (&c)[4], const std::uint32_t (&a)[2], std::uint32_t b) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5},{%6},{%7,%7,%7,%7};"
+               : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(b), "f"(0.0f));
+}
+
 NIBBLE_DEVICE Words4 load_words4(const void* p) {
   const uint4 v = *static_cast<const uint4*>(p);
   return {v.x, v.y, v.z, v.w};
@@ -149,6 +170,7 @@ NIBBLE_DEVICE Words2 load_words2(const void* p) {
   const uint2 v = *static_cast<const uint2*>(p);
   return {v.x, v.y};
 }
+NIBBLE_DEVICE std::uint32_t load_word(const void* p) { return *static_cast<const std::uint32_t*>(p); }
 // Of what is read once and need not stay in a cache.
 NIBBLE_DEVICE Words4 load_words4_once(const void* p) {
   const uint4 v = __ldcs(static_cast<const uint4*>(p));
@@ -179,6 +201,9 @@ NIBBLE_DEVICE void wait_copies() {
 
 using emulator::block_x, emulator::block_y, emulator::blocks_x, emulator::thread;
 using emulator::sync_block, emulator::sync_warp;
+
+// Launches are done one after the other here.
+inline void wait_for_previous() {}
 
 inline std::byte* shared() { return emulator::shared(); }
 
@@ -270,16 +295,21 @@ inline void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::ui
   multiply_tile(c, a, b);
 }
 
+inline void begin_narrow_tile(float (&c)[4], const std::uint32_t (&a)[2], std::uint32_t b) {
+  begin_tile(c, {a[0], a[1], 0, 0}, {b, 0});
+}
+
 inline Words4 load_words4(const void* p) { return *static_cast<const Words4*>(emulator::aligned(p, 16)); }
 inline void store_words4(void* p, const Words4& words) {
   *static_cast<Words4*>(const_cast<void*>(emulator::aligned(p, 16))) = words;
 }
 inline Words2 load_words2(const void* p) { return *static_cast<const Words2*>(emulator::aligned(p, 8)); }
-inline Words4 load_words4_once(const void* p) { return load_words4(p); }
-inline Words2 load_words2_once(const void* p) { return load_words2(p); }
-inline std::uint32_t load_word_once(const void* p) {
+inline std::uint32_t load_word(const void* p) {
   return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
 }
+inline Words4 load_words4_once(const void* p) { return load_words4(p); }
+inline Words2 load_words2_once(const void* p) { return load_words2(p); }
+inline std::uint32_t load_word_once(const void* p) { return load_word(p); }
 
 inline void copy_async16(void* shared_memory, const void* global) {
   emulator::copy_async(const_cast<void*>(emulator::aligned(shared_memory, 16)),

@@ -6,6 +6,8 @@
 #include <map>
 #include <new>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include "nibble/core/error.hpp"
 
@@ -14,27 +16,56 @@ namespace nibble::inline v0::cuda {
 namespace {
 
 constexpr std::align_val_t alignment{256};
+constexpr std::uint64_t launch_bytes = 1024;  // that must be left for each launch of a recording
 
 struct Entry {
   void (*call)(const void* kernel);
   std::uint32_t threads;
+  std::size_t bytes;
 };
 
 template <class Kernel>
 void call(const void* kernel) {
+  static_assert(std::is_trivially_copyable_v<Kernel>);
   (*static_cast<const Kernel*>(kernel))();
 }
 
 struct Entries {
   Entries() {
-    Kernels::for_each([&, i = 0]<class Kernel>() mutable { entry[i++] = {call<Kernel>, Kernel::threads}; });
+    Kernels::for_each([&, i = 0]<class Kernel>() mutable {
+      entry[i++] = {call<Kernel>, Kernel::threads, sizeof(Kernel)};
+    });
   }
   Entry entry[Kernels::size];
 };
 
+const Entries& entries() {
+  static const Entries table;
+  return table;
+}
+
+struct Launch {
+  std::size_t index;
+  Grid grid;
+  std::vector<std::byte> kernel;  // a copy: what is in it stays, what it points to may change
+};
+
+struct EmulatedRecording final : Recording {
+  std::vector<Launch> launches;
+};
+
+[[noreturn]] void refuse(const char* field, std::string found, std::string allowed) {
+  throw Error({.code = ErrorCode::internal,
+               .source = "cuda emulator",
+               .field = field,
+               .found = std::move(found),
+               .allowed = std::move(allowed)});
+}
+
 class EmulatedRuntime final : public Runtime {
  public:
-  explicit EmulatedRuntime(std::uint64_t budget) : left_(budget) {}
+  EmulatedRuntime(std::uint64_t budget, EmulatedCounts* counts)
+      : left_(budget), counts_(counts != nullptr ? *counts : own_counts_) {}
   ~EmulatedRuntime() override {
     for (const auto& [bytes, size] : sizes_) ::operator delete(bytes, alignment);
   }
@@ -61,40 +92,71 @@ class EmulatedRuntime final : public Runtime {
   void free_host(std::byte* host) noexcept override { delete[] host; }
 
   void upload(std::byte* device, const std::byte* host, std::uint64_t bytes) override {
-    if (bytes != 0) std::memcpy(device, host, bytes);
+    move(device, host, bytes);
   }
   void download(std::byte* host, const std::byte* device, std::uint64_t bytes) override {
-    if (bytes != 0) std::memcpy(host, device, bytes);
+    move(host, device, bytes);
   }
-  void copy(std::byte* to, const std::byte* from, std::uint64_t bytes) override {
-    if (bytes != 0) std::memcpy(to, from, bytes);
+  void copy(std::byte* to, const std::byte* from, std::uint64_t bytes) override { move(to, from, bytes); }
+  void synchronise() override { check_not_recording(); }
+  void throttle() override { check_not_recording(); }
+
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
+    check_not_recording();
+    auto recording = std::make_unique<EmulatedRecording>();
+    struct While {
+      EmulatedRecording*& recorded;
+      ~While() { recorded = nullptr; }
+    } const open{recorded_};
+    recorded_ = recording.get();
+    work();
+    if (recording->launches.size() * launch_bytes > left_) throw Error::out_of_memory();
+    ++counts_.recordings;
+    return recording;
   }
-  void synchronise() override {}
-  void throttle() override {}
+  void replay(const Recording& recording) override {
+    check_not_recording();
+    ++counts_.replays;
+    for (const Launch& launch : static_cast<const EmulatedRecording&>(recording).launches)
+      launch_kernel(launch.index, launch.grid, launch.kernel.data());
+  }
 
  protected:
+  // So few that a block takes several pieces of what there is.
+  std::uint32_t blocks_at_once(std::size_t, std::uint32_t) override { return 2; }
   void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) override {
-    if (grid.shared_bytes > most_shared_bytes) {
-      throw Error({.code = ErrorCode::internal,
-                   .source = "cuda emulator",
-                   .field = "shared memory",
-                   .found = std::to_string(grid.shared_bytes),
-                   .allowed = std::to_string(most_shared_bytes)});
+    if (grid.shared_bytes > most_shared_bytes)
+      refuse("shared memory", std::to_string(grid.shared_bytes), std::to_string(most_shared_bytes));
+    const Entry& entry = entries().entry[index];
+    if (recorded_ != nullptr) {
+      const auto* bytes = static_cast<const std::byte*>(kernel);
+      recorded_->launches.push_back({index, grid, {bytes, bytes + entry.bytes}});
+      return;
     }
-    static const Entries entries;
-    emulator::launch({grid.x, grid.y}, entries.entry[index].threads, grid.shared_bytes,
-                     entries.entry[index].call, kernel);
+    ++counts_.launches;
+    emulator::launch({grid.x, grid.y}, entry.threads, grid.shared_bytes, entry.call, kernel);
   }
 
  private:
+  // What a device refuses as well.
+  void check_not_recording() const {
+    if (recorded_ != nullptr) refuse("recording", "a call", "launches");
+  }
+  void move(std::byte* to, const std::byte* from, std::uint64_t bytes) const {
+    check_not_recording();
+    if (bytes != 0) std::memcpy(to, from, bytes);
+  }
+
   std::uint64_t left_;
   std::map<std::byte*, std::uint64_t> sizes_;
+  EmulatedRecording* recorded_ = nullptr;
+  EmulatedCounts own_counts_, &counts_;
 };
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget) {
-  return std::make_unique<EmulatedRuntime>(budget);
+std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget, EmulatedCounts* counts) {
+  return std::make_unique<EmulatedRuntime>(budget, counts);
 }
 
 }  // namespace nibble::inline v0::cuda

@@ -8,7 +8,15 @@
 
 namespace nibble::inline v0::cuda {
 
+// What a runtime was asked for.
+struct EmulatedCounts {
+  std::uint64_t launches = 0;  // those of replays too
+  std::uint64_t recordings = 0, replays = 0;
+};
+
 // Memory is filled with NaNs where it is allocated. `budget`: bytes, beyond which it is out of memory.
-std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget = ~0ull);
+// `counts`, where given, must outlive the runtime.
+std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget = ~0ull,
+                                               EmulatedCounts* counts = nullptr);
 
 }  // namespace nibble::inline v0::cuda

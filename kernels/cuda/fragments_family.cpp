@@ -57,13 +57,16 @@ void look_up(Runtime& runtime, const LookUp& work) {
   });
 }
 
-// Converts the inputs and, with experts, sorts their uses; returns what the matmul itself is to do.
+// Converts the inputs where they are not yet and, with experts, sorts their uses; returns what the matmul
+// itself is to do.
 MatmulJob prepare(Runtime& runtime, const Multiply& work) {
   const std::uint32_t cols = work.matrix.cols, parts = work.own_inputs ? work.n_used : 1,
                       n_uses = work.n_rows * work.n_used;
   const Scratch scratch(cols, std::uint64_t{work.n_rows} * parts, n_uses);
-  runtime.launch({.x = work.n_rows * parts, .shared_bytes = 64},
-                 ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch});
+  if (!work.converted) {
+    runtime.launch({.x = work.n_rows * parts, .shared_bytes = ConvertActivations::shared_bytes},
+                   ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch});
+  }
   auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
   auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);
   if (n_uses != 0) {
@@ -83,6 +86,8 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work) {
           .bias = work.bias,
           .scale = work.scale,
           .softcap = work.softcap,
+          .gated = work.gated,
+          .activation = work.activation,
           .n_used = work.n_used,
           .groups = groups,
           .uses = uses,
@@ -98,10 +103,12 @@ std::uint32_t n_groups(const Multiply& work) { return std::min(work.n_rows * wor
 
 template <class Kernel>
 void launch(Runtime& runtime, const Multiply& work, const MatmulJob& job) {
-  runtime.launch({.x = blocks(job.rows, Kernel::rows),
-                  .y = job.n_used != 0 ? n_groups(work) : blocks(job.n_inputs, Kernel::tokens),
-                  .shared_bytes = Kernel::shared_bytes},
-                 Kernel{job});
+  const std::uint32_t y = job.n_used != 0 ? n_groups(work) : blocks(job.n_inputs, Kernel::tokens);
+  std::uint32_t x = blocks(job.rows, Kernel::rows);
+  // Where blocks take stripes, as many as run at the same time.
+  if constexpr (requires { Kernel::takes_stripes; })
+    x = std::min(x, std::max(1u, runtime.resident_blocks<Kernel>() / y));
+  runtime.launch({.x = x, .y = y, .shared_bytes = Kernel::shared_bytes}, Kernel{job});
 }
 
 void multiply(Runtime& runtime, const Multiply& work) { multiply_in(runtime, work, best_shape(work)); }
@@ -136,6 +143,8 @@ const MatrixFamily fragments_family{
     .scratch_bytes = scratch_bytes,
     .look_up = look_up,
     .multiply = multiply,
+    .converts = true,
+    .gates = true,
 };
 
 }  // namespace nibble::inline v0::cuda

@@ -36,6 +36,17 @@ constexpr std::uint32_t resident_blocks() {
   }
 }
 
+// Whether every thread of a kernel calls device::wait_for_previous() by itself, after it has asked for what
+// no launch writes.
+template <class Kernel>
+constexpr bool waits_itself() {
+  if constexpr (requires { Kernel::waits_itself; }) {
+    return Kernel::waits_itself;
+  } else {
+    return false;
+  }
+}
+
 template <class... Lists>
 struct Joined;
 template <class... A>

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/row_kernels.hpp"
 #include "nibble/backend/kv_page.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -59,17 +60,18 @@ NIBBLE_DEVICE std::uint16_t to_sixteen_bits(float x) {
 }
 
 // Thirty-two numbers as Q8_0's encoder rounds them, where all weigh the same: the search of
-// nibble/quant/fit.hpp, operation by operation.
+// nibble/quant/fit.hpp, operation by operation. A warp does it: each lane one of the scales that are tried.
 struct Q8Block {
   float x[kv_scale_block];
 
   NIBBLE_DEVICE explicit Q8Block(const float* in) {
-    const float limit = 0x1p40f;
     NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < kv_scale_block; ++i) {
-      x[i] = in[i] > limit ? limit : in[i] < -limit ? -limit : in[i];
-      if (!(in[i] == in[i])) x[i] = 0.0f;
-    }
+    for (std::uint32_t i = 0; i < kv_scale_block; ++i) x[i] = limited(in[i]);
+  }
+
+  static NIBBLE_DEVICE float limited(float in) {
+    const float limit = 0x1p40f;
+    return !(in == in) ? 0.0f : in > limit ? limit : in < -limit ? -limit : in;
   }
 
   struct Sums {
@@ -112,16 +114,17 @@ struct Q8Block {
     for (std::uint32_t i = 0; i < kv_scale_block; ++i)
       extreme = device::abs(x[i]) > device::abs(extreme) ? x[i] : extreme;
     Sums best;
-    const auto try_inverse = [&](float inverse) {
-      const Sums sums = sums_at(inverse);
+    const auto keep_better = [&](const Sums& sums) {
       if (sums.best_gain() > best.best_gain()) best = sums;
     };
     if (!(device::abs(extreme) < 0x1p-100f)) {
-      for (int k = 0; k < 14; ++k) {
-        const float outermost = k < 7 ? -127.0f : 127.0f;
-        try_inverse((outermost + static_cast<float>(k % 7 - 3) / 4.0f) / extreme);
-      }
-      for (int round = 0; round < 2 && best.xq != 0.0f; ++round) try_inverse(1.0f / best.best_scale());
+      const int lane = static_cast<int>(device::thread() % device::warp_size);
+      const float outermost = lane < 7 ? -127.0f : 127.0f;
+      const Sums mine = sums_at((outermost + static_cast<float>(lane % 7 - 3) / 4.0f) / extreme);
+      for (std::uint32_t k = 0; k < 14; ++k)
+        keep_better({device::shuffle(mine.xq, k), device::shuffle(mine.qq, k)});
+      for (int round = 0; round < 2 && best.xq != 0.0f; ++round)
+        keep_better(sums_at(1.0f / best.best_scale()));
     }
     return to_sixteen_bits<KvType::F16>(best.best_scale());
   }
@@ -132,30 +135,70 @@ struct Q8Block {
   }
 };
 
-// Appends the keys and values of a batch. Blocks (tokens, heads of keys and then of values).
+// Heads of a batch, (tokens, n_heads, head_dim) in rows `stride` apart, and what is done to them in place
+// before attention: a norm where there is a weight, then a rotation where there are angles.
+struct Heads {
+  float* data;
+  std::uint32_t stride, n_heads;
+  NormOfGroup norm;
+  Rotation rotation;
+
+  NIBBLE_DEVICE bool change() const { return norm.weight != nullptr || rotation.angles != nullptr; }
+};
+
+// Prepares the heads of queries and keys, and appends keys and values to the cache. Blocks (tokens, heads of
+// queries where anything is done to them, then of keys, then of values); of one head it stays in shared
+// memory: (head_dim), then what the norm takes.
 template <KvType type>
 struct StoreKv {
-  static constexpr std::uint32_t threads = 64;
-  const float* in;  // (tokens, 2 * n_kv_heads, head_dim), rows `stride` apart
-  std::uint32_t stride, n_kv_heads, head_dim;
+  static constexpr std::uint32_t threads = NormOfGroup::threads;
+  Heads queries, keys;  // values follow the keys, as many
+  std::uint32_t head_dim;
   const std::uint32_t *positions, *sequence;  // (tokens)
   PagesOfLayer pages;
 
+  static constexpr std::uint32_t shared_bytes(std::uint32_t head_dim) {
+    return head_dim * sizeof(float) + NormOfGroup::shared_bytes;
+  }
+
   NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t t = device::block_x(), head = device::block_y();
-    const float* row = in + std::size_t{t} * stride + head * head_dim;
+    const std::uint32_t t = device::block_x(), n_queries = queries.change() ? queries.n_heads : 0;
+    if (device::block_y() < n_queries) {
+      prepare(queries, device::block_y());
+      return;
+    }
+    const std::uint32_t head = device::block_y() - n_queries, slot = positions[t] % kv_page_size;
     std::byte* to = pages.part(sequence[t], positions[t], head);
-    const std::uint32_t slot = positions[t] % kv_page_size;
-    if (head < n_kv_heads)
-      store<KvPart::keys>(row, slot, to);
+    if (head < keys.n_heads)
+      store<KvPart::keys>(keys.change() ? prepare(keys, head) : row(keys, head), slot, to);
     else
-      store<KvPart::values>(row, slot, to);
+      store<KvPart::values>(row(keys, head), slot, to);
+  }
+
+  NIBBLE_DEVICE float* row(const Heads& heads, std::uint32_t head) const {
+    return heads.data + std::size_t{device::block_x()} * heads.stride + std::size_t{head} * head_dim;
+  }
+
+  // Where in shared memory the changed head is.
+  NIBBLE_DEVICE const float* prepare(const Heads& heads, std::uint32_t head) const {
+    float *in_place = row(heads, head), *x = reinterpret_cast<float*>(device::shared());
+    for (std::uint32_t d = device::thread(); d < head_dim; d += threads) x[d] = in_place[d];
+    if (heads.norm.weight != nullptr) heads.norm.normalise(x, x, device::shared() + head_dim * sizeof(float));
+    device::sync_block();
+    if (heads.rotation.angles != nullptr) {
+      for (std::uint32_t j = device::thread(); j < heads.rotation.n_pairs; j += threads)
+        heads.rotation.rotate(x, device::block_x(), j);
+      device::sync_block();
+    }
+    for (std::uint32_t d = device::thread(); d < head_dim; d += threads) in_place[d] = x[d];
+    return x;
   }
 
   template <KvPart part>
   NIBBLE_DEVICE void store(const float* row, std::uint32_t slot, std::byte* to) const {
     if constexpr (type == KvType::Q8_0) {
-      for (std::uint32_t b = device::thread(); b < head_dim / kv_scale_block; b += threads)
+      for (std::uint32_t b = device::thread() / device::warp_size; b < head_dim / kv_scale_block;
+           b += threads / device::warp_size)
         store_block<part>(row + b * kv_scale_block, slot, b, to);
     } else {
       for (std::uint32_t d = device::thread(); d < head_dim; d += threads) {
@@ -168,17 +211,17 @@ struct StoreKv {
     }
   }
 
+  // By a warp, a lane an element.
   template <KvPart part>
   NIBBLE_DEVICE void store_block(const float* row, std::uint32_t slot, std::uint32_t b, std::byte* to) const {
-    const Q8Block block(row);
-    const std::uint16_t scale = block.fit_scale();
+    static_assert(kv_scale_block == device::warp_size);
+    const std::uint16_t scale = Q8Block(row).fit_scale();
+    const std::uint32_t lane = device::thread() % device::warp_size;
     auto* scales = reinterpret_cast<std::uint16_t*>(to + std::size_t{kv_page_size} * head_dim);
-    scales[kv_element<part>(head_dim / kv_scale_block, slot, b)] = scale;
+    if (lane == 0) scales[kv_element<part>(head_dim / kv_scale_block, slot, b)] = scale;
     const float inverse = Q8Block::inverse_or_zero(device::half_to_float(scale));
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < kv_scale_block; ++i)
-      reinterpret_cast<std::int8_t*>(to)[kv_element<part>(head_dim, slot, b * kv_scale_block + i)] =
-          static_cast<std::int8_t>(Q8Block::nearest(block.x[i] * inverse));
+    reinterpret_cast<std::int8_t*>(to)[kv_element<part>(head_dim, slot, b * kv_scale_block + lane)] =
+        static_cast<std::int8_t>(Q8Block::nearest(Q8Block::limited(row[lane]) * inverse));
   }
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/cuda/rank_kernels.hpp"
 #include "kernels/memory.hpp"
 #include "nibble/core/error.hpp"
 #include "nibble/quant/formats.hpp"
@@ -19,6 +20,8 @@ constexpr std::uint64_t most_stretches = 65535;    // along y
 
 // Blocks that fill a device; with fewer, spans of attention are done side by side, as many as this in all.
 constexpr std::uint64_t enough_blocks = 512, most_partials = 2048;
+// Of a batch with more outputs logits come whole.
+constexpr std::uint64_t most_ranked_rows = 64;
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
 std::uint64_t align(std::uint64_t bytes) {
@@ -42,15 +45,17 @@ class Layouter {
 
   Layout run() {
     for (const Step& step : plan_.steps) use_weights(step);
+    out_.phases = find_phases(plan_, out_.weights);
     place_weights();
     place_buffers();
     for (const RopeTable& rope : plan_.ropes) {
       const std::uint64_t floats = multiply_bytes(options_.max_tokens, 2 * rope.inverse_frequency.size());
       out_.angles.push_back(take(out_.memory.activations, multiply_bytes(floats, sizeof(float))));
     }
-    for (const Step& step : plan_.steps) measure(step);
+    for (const Phase& phase : out_.phases) measure(phase);
     out_.scratch = take(out_.memory.activations, scratch_bytes_);
     place_batch();
+    place_ranking();
     out_.page_bytes = kv_page_bytes(plan_.kv, options_.kv_type);
     out_.memory.kv = multiply_bytes(out_.page_bytes, options_.kv_pages);
     return std::move(out_);
@@ -105,14 +110,27 @@ class Layouter {
     return static_cast<std::uint32_t>(n);
   }
 
-  // In the order of their ids, so that experts' matrices follow each other at equal distances, and their
-  // biases without a gap.
+  // Joined matrices without a gap, and then their biases. All others in the order of their ids, so that
+  // experts' matrices follow each other at equal distances, and their biases without a gap.
   void place_weights() {
-    for (WeightPlace& place : out_.weights) {
-      std::uint64_t& end = out_.memory.weights;
-      if (place.family != nullptr) end = align(end);
-      place.offset = end;
-      end = add_bytes(end, place.family != nullptr ? align(place.bytes) : place.bytes);
+    std::vector<bool> placed(out_.weights.size());
+    const auto put = [&](WeightId id) {
+      if (id == no_weight || placed[id]) return;
+      placed[id] = true;
+      out_.weights[id].offset = out_.memory.weights;
+      out_.memory.weights = add_bytes(out_.memory.weights, out_.weights[id].bytes);
+    };
+    for (const Phase& phase : out_.phases) {
+      if (phase.kind != PhaseKind::matmuls && phase.kind != PhaseKind::gated) continue;
+      out_.memory.weights = align(out_.memory.weights);
+      for (std::uint32_t i = phase.first; i < phase.last; ++i) put(plan_.steps[i].w);
+      for (std::uint32_t i = phase.first; i < phase.last; ++i) put(plan_.steps[i].args.bias);
+    }
+    for (WeightId id = 0; id < out_.weights.size(); ++id) {
+      const bool is_matrix = out_.weights[id].family != nullptr;
+      if (is_matrix && !placed[id]) out_.memory.weights = align(out_.memory.weights);
+      put(id);
+      if (is_matrix) out_.memory.weights = align(out_.memory.weights);
     }
     out_.memory.weights = align(out_.memory.weights);
     for (const RopeTable& rope : plan_.ropes)
@@ -121,7 +139,14 @@ class Layouter {
       out_.orders.push_back(take(out_.memory.weights, order.size() * sizeof(std::uint32_t)));
   }
 
+  // A phase's steps may run at the same time: no two of its buffers share memory.
   void place_buffers() {
+    std::vector<std::uint32_t> phase_of(plan_.steps.size());
+    for (std::uint32_t p = 0; p < out_.phases.size(); ++p)
+      for (std::uint32_t i = out_.phases[p].first; i < out_.phases[p].last; ++i) phase_of[i] = p;
+    const auto at = [&](std::uint32_t step) {
+      return phase_of[std::min<std::size_t>(step, phase_of.size() - 1)];
+    };
     std::vector<Lifetime> lifetimes;
     for (const Extent& extent : plan_.buffers) {
       const std::uint64_t rows = extent.rows == Rows::tokens ? options_.max_tokens : options_.max_outputs;
@@ -129,24 +154,27 @@ class Layouter {
       checked("width", extent.width);
       out_.strides.push_back(stride);
       lifetimes.push_back({.bytes = align(multiply_bytes(rows, stride * sizeof(float))),
-                           .first = extent.first_step,
-                           .last = extent.last_step});
+                           .first = at(extent.first_step),
+                           .last = at(extent.last_step)});
     }
     take(out_.memory.activations, place(lifetimes));
     for (const Lifetime& lifetime : lifetimes) out_.buffers.push_back(lifetime.offset);
   }
 
-  void measure(const Step& step) {
+  void measure(const Phase& phase) {
+    const bool is_attend = phase.kind == PhaseKind::attend;
+    const Step step = is_attend ? plan_.steps[phase.last - 1] : joined(plan_, phase);
     const std::uint64_t rows = rows_of(step.out);
     if (step.op == Op::matmul) {
       const WeightPlace& place = out_.weights[step.w];
       const std::uint64_t uses = multiply_bytes(rows, std::max(1u, step.args.n_used));
-      if (multiply_bytes(uses, ceil_div(place.rows, 8)) > most_blocks)
-        refuse("batch", rows, most_blocks / place.rows);
+      const std::uint32_t of_matrix = step.args.n_experts != 0 ? place.rows : step.out.width;
+      if (multiply_bytes(uses, ceil_div(of_matrix, 8)) > most_blocks)
+        refuse("batch", rows, most_blocks / of_matrix);
       const std::uint64_t inputs = step.args.n_experts != 0 && step.a.width == place.cols ? rows : uses;
       scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(
                                                     place.cols, inputs, step.args.n_experts != 0 ? uses : 0));
-    } else if (step.op == Op::attend) {
+    } else if (is_attend) {
       const AttendCut cut = cut_attend(step.args);
       const std::uint64_t blocks = rows * step.args.n_kv_heads * cut.parts;
       const std::uint64_t floats = multiply_bytes(cut.queries, add_bytes(step.args.head_dim, 2));
@@ -171,6 +199,19 @@ class Layouter {
     b.first = words(multiply_bytes(plan_.kv.size(), options_.max_tokens));
     b.table = words(options_.kv_pages);
     out_.batch = take(out_.memory.activations, multiply_bytes(b.words, sizeof(std::uint32_t)));
+  }
+
+  // Keys of all parts, then of the groups that they are merged in, by turns.
+  void place_ranking() {
+    RankPlaces& r = out_.ranking;
+    r.rows = std::min<std::uint64_t>(options_.max_outputs, most_ranked_rows);
+    r.parts = static_cast<std::uint32_t>(ceil_div(plan_.vocab_size, RankBlock::keys));
+    const auto keys = [&](std::uint64_t lists) { return r.rows * lists * most_ranked * sizeof(RankKey); };
+    r.totals = take(out_.memory.activations, r.rows * r.parts * sizeof(RankTotal));
+    r.keys[0] = take(out_.memory.activations, keys(r.parts));
+    r.keys[1] =
+        take(out_.memory.activations, keys(ceil_div(std::uint64_t{r.parts} * most_ranked, RankBlock::keys)));
+    r.results = take(out_.memory.activations, RankPlaces::result_bytes(r.rows, most_ranked));
   }
 
   const Plan& plan_;
@@ -199,6 +240,10 @@ AttendCut cut_attend(const Args& args) {
 std::uint32_t spans_together(std::uint64_t blocks, std::uint32_t n_spans) {
   if (n_spans == 1 || blocks >= enough_blocks) return 1;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most_partials / blocks));
+}
+
+std::uint64_t RankPlaces::result_bytes(std::uint64_t rows, std::uint64_t n) {
+  return rows * (n * sizeof(RankKey) + sizeof(RankTotal));
 }
 
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options) {

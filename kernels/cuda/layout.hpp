@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cuda/phases.hpp"
 #include "kernels/cuda/table.hpp"
 #include "nibble/backend/backend.hpp"
 
@@ -34,14 +35,25 @@ struct AttendCut {
   std::uint32_t shared_bytes = 0;
 };
 
+// Where logits are ranked, in the block of activations.
+struct RankPlaces {
+  std::uint64_t rows = 0;   // that can be ranked in one batch
+  std::uint32_t parts = 0;  // of a row
+  std::uint64_t totals = 0, keys[2] = {};
+  std::uint64_t results = 0;  // keys (rows, n), then totals (rows)
+  static std::uint64_t result_bytes(std::uint64_t rows, std::uint64_t n);
+};
+
 struct Layout {
-  std::vector<WeightPlace> weights;          // by WeightId
+  std::vector<WeightPlace> weights;  // by WeightId
+  std::vector<Phase> phases;
   std::vector<std::uint64_t> ropes, orders;  // in the block of weights: inverse frequencies, columns
   // In the block of activations.
   std::vector<std::uint64_t> buffers, strides;  // by the plan's buffers; strides in floats
   std::vector<std::uint64_t> angles;            // by the plan's ropes
   std::uint64_t scratch = 0, batch = 0;
   BatchPlaces in_batch;
+  RankPlaces ranking;
   std::uint64_t page_bytes = 0;
   MemoryUse memory;
 };

@@ -5,11 +5,13 @@
 // activations.hpp, a group's product is float32 on the tensor cores; then, whatever the number of rows,
 //
 //   slice s of 8, tiles [n s / 8, n (s + 1) / 8):  acc = 0; for each group: acc = fma(scale, product, acc),
-//                                                  with mins: acc = fma(min, sum of the group's halves, acc)
+//                                                  then for the tile's mins: acc = fma(m, product, acc)
 //   total = ((0 + acc of slice 0) + acc of slice 1) + ...,  times the input's inverse
 //
-// MatmulBySlices  16 row_tiles x 8 token_tiles outputs a block, one warp a slice; the slices meet in shared
-//                 memory. One row of inputs is bound by reading the matrix.
+// MatmulBySlices  16 row_tiles x 8 token_tiles outputs at a time, one warp a slice; the slices meet in shared
+//                 memory. A block takes a stripe of the matrix, and the first tiles of the next rows are on
+//                 their way while the last ones are finished. One row of inputs is bound by reading the
+//                 matrix.
 // MatmulByRows    256 x 64 outputs a block, a warp 32 rows of the matrix and all slices in turn; inputs come
 //                 through a ring in shared memory. Bound by the tensor cores and that memory.
 #pragma once
@@ -17,6 +19,7 @@
 #include "kernels/cuda/activations.hpp"
 #include "kernels/cuda/expert_groups.hpp"
 #include "kernels/cuda/matmul_tile.hpp"
+#include "kernels/cuda/multiply.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -32,6 +35,9 @@ struct MatmulJob {
   std::uint32_t out_stride;
   const float* bias;  // or null
   float scale, softcap;
+  // Dense only: the second half of the rows, gated by the first: as many columns of `out`.
+  bool gated;
+  Activation activation;
   // Experts; n_used 0: dense.
   std::uint32_t n_used;
   const ExpertGroup* groups;  // one for each of the grid's y
@@ -50,11 +56,15 @@ struct MatmulJob {
     const std::uint32_t begin = device::block_y() * tokens;
     return {0, begin, begin + tokens < n_inputs ? begin + tokens : n_inputs};
   }
-  // Row tile `n` of the expert's matrix, or the last where there are fewer.
+  // The row tile that is the i-th to be taken: with a gate those that belong together follow each other.
+  NIBBLE_DEVICE std::uint32_t tile_at(std::uint32_t i) const {
+    return gated ? i / 2 + i % 2 * (n_row_tiles() / 2) : i;
+  }
+  // Where it begins in the expert's matrix, or the last where there are fewer.
   template <FragmentLayout layout>
-  NIBBLE_DEVICE const std::byte* row_tile(std::uint32_t expert, std::uint32_t n) const {
+  NIBBLE_DEVICE const std::byte* row_tile(std::uint32_t expert, std::uint32_t i) const {
     const std::uint32_t last = n_row_tiles() - 1;
-    return weights + expert * expert_bytes + (n < last ? n : last) * row_tile_bytes(layout, cols);
+    return weights + expert * expert_bytes + tile_at(i < last ? i : last) * row_tile_bytes(layout, cols);
   }
   NIBBLE_DEVICE const std::byte* input(std::uint32_t place) const {
     std::uint32_t row = place;
@@ -62,20 +72,23 @@ struct MatmulJob {
     return inputs + std::size_t{row} * activation_layout(cols).bytes();
   }
 
-  NIBBLE_DEVICE void store(std::uint32_t expert, std::uint32_t place, std::uint32_t row, float total) const {
+  // What a finished sum becomes, and where it goes.
+  NIBBLE_DEVICE float finish(std::uint32_t expert, std::uint32_t place, std::uint32_t row,
+                             float total) const {
     float x = total * *reinterpret_cast<const float*>(input(place) + activation_layout(cols).inverse());
     if (bias != nullptr) x = x + bias[std::size_t{expert} * rows + row];
-    if (n_used == 0) {
-      x = x * scale;
-      if (softcap != 0) x = softcap * device::tanh(x / softcap);
-      out[std::size_t{place} * out_stride + row] = x;
-      return;
-    }
+    if (n_used == 0) return soft_capped(x * scale, softcap);
+    if (!weighted) return x;
     const std::uint32_t i = uses[place] / n_used, j = uses[place] % n_used;
-    if (weighted) {
-      x = x * routed[std::size_t{routed_from == nullptr ? i : routed_from[i]} * routed_stride + n_used + j];
+    return x * routed[std::size_t{routed_from == nullptr ? i : routed_from[i]} * routed_stride + n_used + j];
+  }
+  NIBBLE_DEVICE void store(std::uint32_t place, std::uint32_t row, float x) const {
+    if (n_used == 0) {
+      out[std::size_t{place} * out_stride + row] = x;
+    } else {
+      const std::uint32_t i = uses[place] / n_used, j = uses[place] % n_used;
+      out[std::size_t{i} * out_stride + j * rows + row] = x;
     }
-    out[std::size_t{i} * out_stride + j * rows + row] = x;
   }
 };
 
@@ -86,87 +99,113 @@ struct MatmulBySlices {
   static constexpr std::uint32_t resident_blocks = row_tiles == 1 ? 2 : 1;
   static constexpr std::uint32_t outputs = tile_rows * tokens;  // of one row tile
   static constexpr std::uint32_t shared_bytes = k_slices * outputs * sizeof(float);
-  // Tiles on their way to a warp: with one row tile 2 KiB and more.
+  // Tiles on their way to a warp: some 2 KiB of each row tile, as far as registers go.
   static constexpr std::uint32_t tile_bytes = layout.chunk / layout.chunk_tiles;
-  static constexpr std::uint32_t depth = row_tiles != 1 ? 2 : tile_bytes > 768 ? 3 : 4;
+  static constexpr std::uint32_t wanted = ((row_tiles == 1 ? 2304 : 1800) + tile_bytes - 1) / tile_bytes;
+  static constexpr std::uint32_t depth = wanted < 4 ? wanted : 4;
+  static constexpr bool waits_itself = true, takes_stripes = true;
   MatmulJob job;
 
+  // Which experts' weights are wanted is known only when the launches before are done.
   NIBBLE_DEVICE void operator()() const {
+    if (job.n_used != 0) device::wait_for_previous();
     const ExpertGroup group = job.group(tokens);
-    for (std::uint32_t first = group.begin; first < group.end; first += tokens) {
-      float acc[row_tiles][token_tiles][4] = {};
-      multiply(group, first, acc);
-      NIBBLE_UNROLL
-      for (std::uint32_t r = 0; r < row_tiles; ++r) add_slices(group, first, r, acc[r]);
-    }
+    for (std::uint32_t first = group.begin; first < group.end; first += tokens) multiply(group, first);
   }
 
  private:
   using Words = TileWords<layout>;
+  static constexpr std::uint32_t outputs_of_thread = (outputs + threads - 1) / threads;
 
-  NIBBLE_DEVICE void multiply(const ExpertGroup& group, std::uint32_t first,
-                              float (&acc)[row_tiles][token_tiles][4]) const {
-    const std::uint32_t slice = device::thread() / device::warp_size,
-                        lane = device::thread() % device::warp_size;
-    const std::uint32_t n_tiles = job.n_tiles(), end = n_tiles * (slice + 1) / k_slices,
-                        places = group.end - first, used = (places + 7) / 8;
-    const std::byte *weights[row_tiles], *inputs[token_tiles], *sums[token_tiles][2];
+  // Row tiles [begin, end) of job.tile_at().
+  struct Stripe {
+    std::uint32_t begin, end;
+  };
+  NIBBLE_DEVICE Stripe stripe() const {
+    const std::uint32_t together = job.gated ? 2 : row_tiles,
+                        n = (job.n_row_tiles() + together - 1) / together, x = device::block_x();
+    return {n * x / device::blocks_x() * together, n * (x + 1) / device::blocks_x() * together};
+  }
+
+  using Starts = const std::byte* [row_tiles];
+  NIBBLE_DEVICE void find(Starts& starts, const ExpertGroup& group, std::uint32_t i) const {
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r)
-      weights[r] = job.template row_tile<layout>(group.expert, device::block_x() * row_tiles + r);
+      starts[r] = job.template row_tile<layout>(group.expert, i + r);
+  }
+
+  NIBBLE_DEVICE void multiply(const ExpertGroup& group, std::uint32_t first) const {
+    const std::uint32_t slice = device::thread() / device::warp_size,
+                        lane = device::thread() % device::warp_size, places = group.end - first,
+                        begin = job.n_tiles() * slice / k_slices,
+                        n = job.n_tiles() * (slice + 1) / k_slices - begin;
+    const Stripe rows_of_block = stripe();
+    Words stage[depth][row_tiles];
+    Starts here, next;
+    find(here, group, rows_of_block.begin);
+    const auto load = [&](std::uint32_t d, const Starts& starts, std::uint32_t tile) {
+      NIBBLE_UNROLL
+      for (std::uint32_t r = 0; r < row_tiles; ++r) stage[d][r].load(starts[r], begin + tile, lane);
+    };
+    NIBBLE_UNROLL
+    for (std::uint32_t d = 0; d < depth; ++d)
+      if (d < n) load(d, here, d);
+    device::wait_for_previous();
+
+    const std::byte *inputs[token_tiles], *sums[token_tiles];
     NIBBLE_UNROLL
     for (std::uint32_t j = 0; j < token_tiles; ++j) {
       // Of places that are missing, the last one: what comes of it is not stored.
-      const auto at = [&](std::uint32_t column) {
-        const std::uint32_t place = 8 * j + column;
-        return job.input(first + (place < places ? place : places - 1));
-      };
-      inputs[j] = at(lane / 4) + 16 * (lane % 4);
-      if constexpr (layout.has_m) {
-        for (std::uint32_t i = 0; i < 2; ++i)
-          sums[j][i] = at(2 * (lane % 4) + i) + activation_layout(job.cols).sums();
-      }
+      const std::uint32_t place = 8 * j + lane / 4;
+      const std::byte* row = job.input(first + (place < places ? place : places - 1));
+      inputs[j] = row + 128 * begin + 16 * (lane % 4);
+      sums[j] = row + activation_layout(job.cols).sums() + 16 * begin + 4 * (lane % 4);
     }
-    std::uint32_t tile = n_tiles * slice / k_slices;
-    Words stage[depth][row_tiles];
-    const auto load = [&](std::uint32_t d, std::uint32_t n) {
+    float kept[outputs_of_thread] = {};
+    for (std::uint32_t i = rows_of_block.begin; i < rows_of_block.end; i += row_tiles) {
+      const bool more = i + row_tiles < rows_of_block.end;
+      find(next, group, more ? i + row_tiles : i);
+      float acc[row_tiles][token_tiles][4] = {};
+      // Tile t of any rows is in stage t % depth, whose next tile may be one of the next rows.
+      for (std::uint32_t t = 0; t < n; t += depth) {
+        NIBBLE_UNROLL
+        for (std::uint32_t d = 0; d < depth; ++d) {
+          if (t + d >= n) break;
+          multiply_tile(stage[d], t + d, inputs, sums, (places + 7) / 8, acc);
+          if (t + d + depth < n)
+            load(d, here, t + d + depth);
+          else if (more)
+            load(d, next, d);
+        }
+      }
       NIBBLE_UNROLL
-      for (std::uint32_t r = 0; r < row_tiles; ++r)
-        if (n < end) stage[d][r].load(weights[r], n, lane);
-    };
-    NIBBLE_UNROLL
-    for (std::uint32_t d = 0; d < depth; ++d) load(d, tile + d);
-    for (; tile < end; tile += depth) {
-      NIBBLE_UNROLL
-      for (std::uint32_t d = 0; d < depth; ++d) {
-        if (tile + d >= end) break;
-        multiply_tile(stage[d], tile + d, inputs, sums, used, acc);
-        load(d, tile + d + depth);
+      for (std::uint32_t r = 0; r < row_tiles; ++r) {
+        here[r] = next[r];
+        add_slices(group, first, i + r, acc[r], kept);
       }
     }
   }
 
   NIBBLE_DEVICE void multiply_tile(const Words (&words)[row_tiles], std::uint32_t tile,
                                    const std::byte* const (&inputs)[token_tiles],
-                                   const std::byte* const (&input_sums)[token_tiles][2], std::uint32_t used,
+                                   const std::byte* const (&sums)[token_tiles], std::uint32_t used,
                                    float (&acc)[row_tiles][token_tiles][4]) const {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
       const auto load = [&](std::uint32_t j) {
-        InputWords<layout> in{device::load_words4(inputs[j] + 128 * tile + 64 * step), {}};
-        if constexpr (layout.has_m) {
-          NIBBLE_UNROLL
-          for (std::uint32_t i = 0; i < 2; ++i) in.load_sums(i, input_sums[j][i] + 16 * tile + 8 * step);
-        }
-        return in;
+        return device::load_words4(inputs[j] + 128 * tile + 64 * step);
       };
       multiply_half_tile<layout>(words, step, job.levels, used, load, acc);
     }
+    if constexpr (layout.has_m) {
+      const auto load = [&](std::uint32_t j) { return device::load_word(sums[j] + 16 * tile); };
+      add_mins<layout>(words, used, load, acc);
+    }
   }
 
-  // Adds the slices of one row tile in order and stores what they make.
-  NIBBLE_DEVICE void add_slices(const ExpertGroup& group, std::uint32_t first, std::uint32_t r,
-                                const float (&acc)[token_tiles][4]) const {
+  // Adds the slices of row tile i in order and stores what they make; what gates is kept for the next.
+  NIBBLE_DEVICE void add_slices(const ExpertGroup& group, std::uint32_t first, std::uint32_t i,
+                                const float (&acc)[token_tiles][4], float (&kept)[outputs_of_thread]) const {
     auto* slices = reinterpret_cast<float*>(device::shared());  // (k_slices, token_tiles, 32 lanes, 4)
     device::sync_block();
     NIBBLE_UNROLL
@@ -176,16 +215,24 @@ struct MatmulBySlices {
                                          device::bits_of(acc[j][2]), device::bits_of(acc[j][3])});
     }
     device::sync_block();
-    for (std::uint32_t n = device::thread(); n < outputs; n += threads) {
+    NIBBLE_UNROLL
+    for (std::uint32_t p = 0; p < outputs_of_thread; ++p) {
       // Neighbouring threads store neighbouring rows.
-      const std::uint32_t in_tile = n % tile_rows, token = n / tile_rows,
-                          row = (device::block_x() * row_tiles + r) * tile_rows + in_tile;
+      const std::uint32_t n = device::thread() + p * threads, in_tile = n % tile_rows, token = n / tile_rows,
+                          place = first + token, row = job.tile_at(i) * tile_rows + in_tile;
+      if (n >= outputs || row >= job.rows || place >= group.end) break;
       const std::uint32_t lane = in_tile % 8 * 4 + token % 8 / 2,
                           at = (token / 8 * 32 + lane) * 4 + in_tile / 8 * 2 + token % 2;
       float total = 0;
       NIBBLE_UNROLL
       for (std::uint32_t s = 0; s < k_slices; ++s) total = total + slices[s * outputs + at];
-      if (row < job.rows && first + token < group.end) job.store(group.expert, first + token, row, total);
+      const float x = job.finish(group.expert, place, row, total);
+      if (!job.gated)
+        job.store(place, row, x);
+      else if (i % 2 == 0)
+        kept[p] = x;
+      else
+        job.store(place, row - job.rows / 2, gated(job.activation, kept[p], x));
     }
   }
 };
@@ -197,10 +244,16 @@ struct MatmulByRows {
                                  rows = warps * row_tiles * tile_rows;
   // The ring: stages of one tile's columns of all tokens, 128 bytes of halves each, then 16 of sums.
   static constexpr std::uint32_t stages = 4, halves = 128 * tokens, sums = layout.has_m ? 16 * tokens : 0;
-  static constexpr std::uint32_t shared_bytes = stages * (halves + sums);
+  // In the end sums meet there, of each warp (tokens, 32 rows), four floats apart so that no bank is met
+  // twice.
+  static constexpr std::uint32_t stride = row_tiles * tile_rows + 4,
+                                 shared_bytes = warps * tokens * stride * sizeof(float);
+  static_assert(stages * (halves + sums) <= shared_bytes);
+  static constexpr bool waits_itself = true;
   MatmulJob job;
 
   NIBBLE_DEVICE void operator()() const {
+    if (job.n_used != 0) device::wait_for_previous();
     const ExpertGroup group = job.group(tokens);
     for (std::uint32_t first = group.begin; first < group.end; first += tokens) multiply(group, first);
   }
@@ -224,6 +277,7 @@ struct MatmulByRows {
       weights[r] = job.template row_tile<layout>(group.expert, row_tile + r);
       next[r].load(weights[r], 0, lane);
     }
+    device::wait_for_previous();
     const Source from = source(first, places);
     device::sync_block();
     for (std::uint32_t tile = 0; tile < stages - 1; ++tile) copy(from, tile, n_tiles);
@@ -295,33 +349,45 @@ struct MatmulByRows {
     NIBBLE_UNROLL
     for (std::uint32_t step = 0; step < 2; ++step) {
       const auto load = [&](std::uint32_t j) {
-        InputWords<layout> in{device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4)),
-                              {}};
-        if constexpr (layout.has_m) {
-          NIBBLE_UNROLL
-          for (std::uint32_t i = 0; i < 2; ++i)
-            in.load_sums(i, inputs + halves + 16 * (8 * j + 2 * (lane % 4) + i) + 8 * step);
-        }
-        return in;
+        return device::load_words4(inputs + place_of(8 * j + lane / 4, 4 * step + lane % 4));
       };
       multiply_half_tile<layout>(words, step, job.levels, used, load, acc);
     }
+    if constexpr (layout.has_m) {
+      const auto load = [&](std::uint32_t j) {
+        return device::load_word(inputs + halves + 16 * 8 * j + 4 * lane);
+      };
+      add_mins<layout>(words, used, load, acc);
+    }
   }
 
+  // Through shared memory, so that what follows a sum is compiled once, and lanes store neighbouring rows.
   NIBBLE_DEVICE void store(const ExpertGroup& group, std::uint32_t first, std::uint32_t row_tile,
                            const Outputs& total) const {
-    const std::uint32_t lane = device::thread() % 32;
+    const std::uint32_t lane = device::thread() % 32, places = group.end - first;
+    float* of_warp = reinterpret_cast<float*>(device::shared()) + device::thread() / 32 * tokens * stride;
+    device::sync_block();
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r) {
       NIBBLE_UNROLL
       for (std::uint32_t j = 0; j < token_tiles; ++j) {
         NIBBLE_UNROLL
-        for (std::uint32_t i = 0; i < 4; ++i) {
-          const std::uint32_t row = (row_tile + r) * tile_rows + lane / 4 + 8 * (i / 2),
-                              place = first + 8 * j + 2 * (lane % 4) + i % 2;
-          if (row < job.rows && place < group.end) job.store(group.expert, place, row, total[r][j][i]);
-        }
+        for (std::uint32_t i = 0; i < 4; ++i)
+          of_warp[(8 * j + 2 * (lane % 4) + i % 2) * stride + r * tile_rows + lane / 4 + 8 * (i / 2)] =
+              total[r][j][i];
       }
+    }
+    device::sync_warp();
+    const std::uint32_t row = job.tile_at(row_tile + lane / tile_rows) * tile_rows + lane % tile_rows;
+    if (job.gated ? row >= job.rows / 2 || lane >= tile_rows : row >= job.rows) return;
+    for (std::uint32_t token = 0; token < tokens && token < places; ++token) {
+      const float* sums_of_token = of_warp + token * stride + lane;
+      float x = job.finish(group.expert, first + token, row, sums_of_token[0]);
+      if (job.gated) {
+        const float y = job.finish(0, first + token, row + job.rows / 2, sums_of_token[tile_rows]);
+        x = gated(job.activation, x, y);
+      }
+      job.store(first + token, row, x);
     }
   }
 };

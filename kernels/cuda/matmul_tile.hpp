@@ -51,7 +51,8 @@ struct TileWords {
 
   // Tile `tile` of the row tile that begins at `row_tile`, of this lane.
   NIBBLE_DEVICE void load(const std::byte* row_tile, std::uint32_t tile, std::uint32_t lane) {
-    const std::byte* chunk = row_tile + std::size_t{tile / layout.chunk_tiles} * layout.chunk;
+    // A product of 32 bits: a row tile has less than 4 GiB.
+    const std::byte* chunk = row_tile + tile / layout.chunk_tiles * layout.chunk;
     const std::uint32_t in_chunk = tile % layout.chunk_tiles, pair = lane / 4;
     const std::byte* codes = chunk + in_chunk * layout.tile_codes;
     load_once(low, codes + word_at_lane(layout.low_bits) * lane);
@@ -110,6 +111,30 @@ struct TileWords {
     return of;
   }
 
+  // Operands of mins: with scales one for each m, which min_factor() has; else one of the m themselves.
+  static constexpr std::uint32_t min_operands = layout.has_mins ? layout.chunk_blocks : 1;
+
+  // Mins of the tile's groups beside their inputs' sums (activations.hpp): each 16 columns' twice.
+  NIBBLE_DEVICE void mins(std::uint32_t n, std::uint32_t lane, std::uint32_t (&a)[2]) const {
+    const bool odd = lane % 2 != 0;
+    if constexpr (!layout.has_mins) {
+      const std::uint32_t both = odd ? d[layout.chunk_blocks + 1] : d[layout.chunk_blocks];
+      a[0] = device::choose_bytes(both, both, 0x1010);
+      a[1] = device::choose_bytes(both, both, 0x3232);
+    } else {
+      constexpr std::uint32_t first = layout.mins_apart ? layout.pair_scales / 8 : 0;
+      std::uint32_t four = scales[first], selector = odd ? 0x5252 : 0x5050;
+      if constexpr (layout.group == 16) four = odd ? scales[first + 1] : four, selector = 0x5250;
+      if constexpr (!layout.mins_apart) four = four >> layout.scale_bits & 0x0f0f0f0fu;
+      a[0] = level(device::choose_bytes(four, magic, selector), 0, 0);
+      a[1] = level(device::choose_bytes(four, magic, selector + 0x0101), 0, 0);
+      if (min_operands == 2 && odd != (n == 1)) a[0] = a[1] = 0;
+    }
+  }
+  NIBBLE_DEVICE float min_factor(std::uint32_t n, std::uint32_t half) const {
+    return layout.has_mins ? -half_at(layout.chunk_blocks + n, half) : 1;
+  }
+
  private:
   // Bytes from lane to lane of a plane's words.
   static constexpr std::uint32_t word_at_lane(std::uint32_t bits) { return 4 * (bits < 4 ? bits : 4); }
@@ -160,27 +185,8 @@ struct TileWords {
   }
 };
 
-// What a lane needs of 32 columns of 8 rows of inputs: operands, and for each group the sums of its two
-// columns of the output.
-template <FragmentLayout layout>
-struct InputWords {
-  Words4 b;
-  float sums[2][32 / layout.group];  // (column, group)
-
-  // From where activations.hpp has the sums of the 32 columns.
-  NIBBLE_DEVICE void load_sums(std::uint32_t column, const std::byte* from) {
-    if constexpr (layout.group == 32) {
-      sums[column][0] = *reinterpret_cast<const float*>(from);
-    } else {
-      const device::Words2 words = device::load_words2(from);
-      sums[column][0] = device::float_of(words.y);
-      sums[column][1] = device::float_of(words.x) - device::float_of(words.y);
-    }
-  }
-};
-
-// Half a tile, 32 columns: step 0 or 1. acc[r][j] += scale * (levels . halves) + min * sum, group by group in
-// increasing k; load(j) gives the inputs of token tile j, of which there are n.
+// Half a tile, 32 columns: step 0 or 1. acc[r][j] += scale * (levels . halves), group by group in increasing
+// k; load(j) gives this lane's operands of token tile j, of which there are n, one at least.
 template <FragmentLayout layout, std::uint32_t row_tiles, std::uint32_t token_tiles, class Load>
 NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles], std::uint32_t step,
                                       const Levels& levels, std::uint32_t n, const Load& load,
@@ -197,27 +203,55 @@ NIBBLE_DEVICE void multiply_half_tile(const TileWords<layout> (&words)[row_tiles
   }
   NIBBLE_UNROLL
   for (std::uint32_t j = 0; j < token_tiles; ++j) {
-    if (j >= n) break;
-    const InputWords<layout> in = load(j);
+    if (j != 0 && j >= n) break;
+    const Words4 b = load(j);
     NIBBLE_UNROLL
     for (std::uint32_t r = 0; r < row_tiles; ++r) {
       NIBBLE_UNROLL
       for (std::uint32_t g = 0; g < groups; ++g) {
         float dot[4];
         if constexpr (groups == 1) {
-          device::begin_tile(dot, a[r][0], {in.b.x, in.b.y});
-          device::multiply_tile(dot, a[r][1], {in.b.z, in.b.w});
+          device::begin_tile(dot, a[r][0], {b.x, b.y});
+          device::multiply_tile(dot, a[r][1], {b.z, b.w});
         } else {
-          device::begin_tile(dot, a[r][g], {g == 0 ? in.b.x : in.b.z, g == 0 ? in.b.y : in.b.w});
+          device::begin_tile(dot, a[r][g], {g == 0 ? b.x : b.z, g == 0 ? b.y : b.w});
         }
         NIBBLE_UNROLL
         for (std::uint32_t i = 0; i < 4; ++i) {
           float& out = acc[r][j][i];
           out = device::fma(group[r][g].scale[i / 2], dot[i], out);
-          if constexpr (layout.has_m) {
-            out = device::fma(group[r][g].min[i / 2], in.sums[i % 2][g], out);
-          }
         }
+      }
+    }
+  }
+}
+
+// After both halves of a tile, of formats with mins: acc[r][j] += m * (mins . sums); load(j) gives this
+// lane's sums of token tile j.
+template <FragmentLayout layout, std::uint32_t row_tiles, std::uint32_t token_tiles, class Load>
+NIBBLE_DEVICE void add_mins(const TileWords<layout> (&words)[row_tiles], std::uint32_t n, const Load& load,
+                            float (&acc)[row_tiles][token_tiles][4]) {
+  constexpr std::uint32_t operands = TileWords<layout>::min_operands;
+  std::uint32_t a[row_tiles][operands][2];
+  NIBBLE_UNROLL
+  for (std::uint32_t r = 0; r < row_tiles; ++r) {
+    NIBBLE_UNROLL
+    for (std::uint32_t m = 0; m < operands; ++m)
+      words[r].mins(m, device::thread() % device::warp_size, a[r][m]);
+  }
+  NIBBLE_UNROLL
+  for (std::uint32_t j = 0; j < token_tiles; ++j) {
+    if (j != 0 && j >= n) break;
+    const std::uint32_t sums = load(j);
+    NIBBLE_UNROLL
+    for (std::uint32_t r = 0; r < row_tiles; ++r) {
+      NIBBLE_UNROLL
+      for (std::uint32_t m = 0; m < operands; ++m) {
+        float dot[4];
+        device::begin_narrow_tile(dot, a[r][m], sums);
+        NIBBLE_UNROLL
+        for (std::uint32_t i = 0; i < 4; ++i)
+          acc[r][j][i] = device::fma(words[r].min_factor(m, i / 2), dot[i], acc[r][j][i]);
       }
     }
   }

@@ -3,11 +3,24 @@
 #pragma once
 
 #include "kernels/cuda/device.hpp"
+#include "nibble/model/plan.hpp"
 #include "nibble/quant/format.hpp"
 
 namespace nibble::inline v0::cuda {
 
 NIBBLE_DEVICE float soft_capped(float x, float cap) { return cap == 0.0f ? x : cap * device::tanh(x / cap); }
+
+// act(x) * y
+NIBBLE_DEVICE float gated(Activation activation, float x, float y) {
+  if (activation == Activation::silu) return x / (1.0f + device::exp(-x)) * y;
+  if (activation == Activation::clamped_swish) {
+    x = x > 7.0f ? 7.0f : x;
+    y = y > 7.0f ? 7.0f : y < -7.0f ? -7.0f : y;
+    return x / (1.0f + device::exp(-1.702f * x)) * (y + 1.0f);
+  }
+  const float slope = 0.797884560802865f;  // sqrt(2 / pi)
+  return 0.5f * x * (1.0f + device::tanh(slope * (x + 0.044715f * x * x * x))) * y;
+}
 
 // Matrices of one shape, packed, on the device: the only one of a dense matmul, or those of all experts, one
 // after the other.
@@ -35,6 +48,9 @@ struct LookUp {
 // the input at column own_inputs ? j * cols : 0, with the bias of e at bias + e * rows, and times
 // routed[i'][n_used + j] where weighted, i' = routed_from(i); scale is 1 and there is no softcap.
 //
+// Where it is gated, of a dense matmul: the matrix' first half of rows gates the second, out[i][r] is
+// act(that of row r) * that of row rows / 2 + r; rows / 2 is a multiple of the family's row_tile.
+//
 // An output's bits depend on its own row of inputs alone: not on n_rows, nor on the rows beside it.
 struct Multiply {
   DeviceMatrix matrix = {};
@@ -46,6 +62,8 @@ struct Multiply {
   std::uint32_t out_stride = 0;
   const float* bias = nullptr;  // or null
   float scale = 1.0f, softcap = 0.0f;
+  bool gated = false;  // of families that gate
+  Activation activation = Activation::silu;
   std::uint32_t n_used = 0;  // 0: dense
   std::uint32_t n_experts = 0;
   const float* routed = nullptr;
@@ -53,6 +71,8 @@ struct Multiply {
   const std::uint32_t* routed_from = nullptr;
   bool own_inputs = false, weighted = false;
   std::byte* scratch = nullptr;  // scratch_bytes, 256-byte aligned
+  // Of families that convert: `scratch` begins with the inputs as ConvertActivations leaves them.
+  bool converted = false;
 
   // Of a dense matmul, `use` is a row of the output; of experts, use = i * n_used + j.
   NIBBLE_DEVICE const float* input(std::uint32_t use) const {

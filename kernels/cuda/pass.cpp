@@ -3,9 +3,12 @@
 #include "kernels/cuda/pass.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
+#include "kernels/cuda/ranking.hpp"
 #include "nibble/backend/check.hpp"
+#include "nibble/core/error.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -13,8 +16,15 @@ namespace {
 
 std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return a / b + (a % b != 0); }
 
-// All steps of so few tokens are over before anyone could call a stop late.
-constexpr std::uint32_t few_tokens = 8;
+// A short pass has no more tokens than this, and sees no more spans of attention in all: its steps are over
+// before anyone could call a stop late.
+constexpr std::uint32_t few_tokens = 64, few_spans = 4096;
+
+// n or somewhat more, so that few different numbers come of it: 1, 2, 3, 4, 6, 8, 12, 16, ...
+std::uint32_t round_up(std::uint32_t n) {
+  const std::uint32_t power = std::bit_ceil(n);
+  return n > 2 && n <= power / 4 * 3 ? power / 4 * 3 : power;
+}
 
 class Pass {
  public:
@@ -35,15 +45,50 @@ class Pass {
     return n;
   }
 
-  void run(std::span<float> logits) {
+  void run(const Results& results, RecordedPasses& recorded) {
     send_batch();
-    for (std::size_t i = 0; i < plan_.ropes.size(); ++i) compute_angles(i);
-    for (const Step& step : plan_.steps) {
-      throw_if_stopped(stop_);
-      run(step);
-      if (n_tokens() > few_tokens) runtime_.throttle();
-    }
+    shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans(),
+              results.ranking.n, results.ranking.n_tokens};
+    bool is_new = true;
+    RecordedPass* pass = is_short() ? &recorded.find(shape_, is_new) : nullptr;
+    if (!is_new && pass->recording == nullptr) record(*pass);
+    if (!is_new && pass->recording != nullptr)
+      runtime_.replay(*pass->recording);
+    else
+      launch_steps();
     throw_if_stopped(stop_);
+    if (shape_.n_ranked != 0)
+      read_ranking(p_, runtime_, shape_, results.ranked);
+    else
+      download(results.logits);
+  }
+
+ private:
+  bool is_short() const {
+    return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  }
+
+  // Memory that a recording takes is not planned for: where there is none, launches do.
+  void record(RecordedPass& pass) {
+    try {
+      pass.recording = runtime_.record([&] { launch_steps(); });
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::out_of_memory) throw;
+    }
+  }
+
+  // What it launches depends on shape_ and the plan alone: it may be recorded.
+  void launch_steps() {
+    for (std::size_t i = 0; i < plan_.ropes.size(); ++i) compute_angles(i);
+    for (const Phase& phase : p_.layout.phases) {
+      throw_if_stopped(stop_);
+      run(phase);
+      if (!is_short()) runtime_.throttle();
+    }
+    if (shape_.n_ranked != 0 && shape_.n_outputs != 0) launch_ranking(p_, runtime_, shape_);
+  }
+
+  void download(std::span<float> logits) {
     const std::uint64_t row = std::uint64_t{plan_.vocab_size} * sizeof(float);
     const std::uint64_t stride = p_.layout.strides[plan_.logits.buffer] * sizeof(float);
     const auto* from = p_.activation<std::byte>(p_.layout.buffers[plan_.logits.buffer]);
@@ -57,7 +102,6 @@ class Pass {
     runtime_.synchronise();
   }
 
- private:
   std::size_t end_of_sequence(std::size_t token) const {
     std::size_t end = token + 1;
     while (end < batch_.tokens.size() && batch_.sequence[end] == batch_.sequence[token]) ++end;
@@ -126,7 +170,9 @@ class Pass {
   DeviceMatrix matrix(const Step& s) const {
     const WeightPlace& place = p_.layout.weights[s.w];
     const std::uint64_t next = s.args.n_experts > 1 ? p_.layout.weights[s.w + 1].offset - place.offset : 0;
-    return {place.format, place.rows, place.cols, p_.weight<const std::byte>(place.offset), next};
+    // Those that are joined follow each other.
+    const std::uint32_t rows = s.op == Op::matmul && s.args.n_experts == 0 ? s.out.width : place.rows;
+    return {place.format, rows, place.cols, p_.weight<const std::byte>(place.offset), next};
   }
 
   template <class Kernel>
@@ -142,28 +188,62 @@ class Pass {
                            pairs, table.magnitude, p_.activation<float>(p_.layout.angles[i])});
   }
 
+  void run(const Phase& phase) {
+    const Step& first = plan_.steps[phase.first];
+    switch (phase.kind) {
+      case PhaseKind::step:
+        if (first.op == Op::matmul) return matmul(phase);
+        return first.op == Op::norm ? norm(phase) : run(first);
+      case PhaseKind::matmuls:
+      case PhaseKind::gated: return matmul(phase);
+      case PhaseKind::add_norm: return add_norm(phase);
+      case PhaseKind::attend: return attend(phase);
+    }
+  }
+
   void run(const Step& s) {
     switch (s.op) {
       case Op::embed: return embed(s);
-      case Op::norm:
-        return runtime_.launch({n_rows(s.out), s.out.width / s.args.group, Norm::shared_bytes},
-                               Norm{input(s.a, s.out), floats(s.w), s.args.group, s.args.eps, output(s.out)});
-      case Op::matmul: return matmul(s);
       case Op::route:
         return runtime_.launch({n_rows(s.out)}, Route{input(s.a, s.out), s.args.n_experts, s.args.n_used,
                                                       s.args.softmax_all, output(s.out)});
       case Op::rope: return rope(s);
-      case Op::attend: return attend(s);
+      case Op::norm:
+      case Op::matmul:
+      case Op::attend: break;  // by phases
       case Op::gate:
         return launch_elementwise(
             Gate{input(s.a, s.out), input(s.b, s.out), output(s.out), s.args.activation});
-      case Op::add:
-        return launch_elementwise(Add{input(s.a, s.out), input(s.b, s.out), s.b.width, output(s.out)});
+      case Op::add: return launch_elementwise(sum_of(s));
       case Op::gather:
         return launch_elementwise(Gather{input(s.a, s.out),
                                          p_.weight<const std::uint32_t>(p_.layout.orders[s.args.order]),
                                          output(s.out)});
     }
+  }
+
+  Add sum_of(const Step& s) const { return {input(s.a, s.out), input(s.b, s.out), s.b.width, output(s.out)}; }
+  NormOfGroup norm_of(const Step& s) const { return {floats(s.w), s.args.group, s.args.eps}; }
+  Rotation rotation_of(const Step& s) const {
+    const RopeTable& table = plan_.ropes[s.args.rope];
+    return {p_.activation<const float>(p_.layout.angles[s.args.rope]),
+            static_cast<std::uint32_t>(table.inverse_frequency.size()), table.pairs};
+  }
+
+  // What the matmuls after a norm read, where it is the norm that converts it.
+  ThenConvert then_convert(const Phase& phase, const Slot& out) const {
+    if (!phase.converts) return {};
+    return {{data(out), stride(out), nullptr, 1, out.width, p_.activation<std::byte>(p_.layout.scratch)}};
+  }
+  void norm(const Phase& phase) {
+    const Step& s = plan_.steps[phase.first];
+    runtime_.launch({n_rows(s.out), s.out.width / s.args.group, Norm::shared_bytes},
+                    Norm{input(s.a, s.out), norm_of(s), output(s.out), then_convert(phase, s.out)});
+  }
+  void add_norm(const Phase& phase) {
+    const Step &add = plan_.steps[phase.first], &norm = plan_.steps[phase.first + 1];
+    runtime_.launch({n_rows(add.out), 1, AddNorm::shared_bytes},
+                    AddNorm{sum_of(add), norm_of(norm), output(norm.out), then_convert(phase, norm.out)});
   }
 
   void embed(const Step& s) {
@@ -176,7 +256,8 @@ class Pass {
                    .scale = s.args.scale});
   }
 
-  void matmul(const Step& s) {
+  void matmul(const Phase& phase) {
+    const Step s = joined(plan_, phase);
     if (n_rows(s.out) == 0) return;
     const Args& g = s.args;
     Multiply work{.matrix = matrix(s),
@@ -188,7 +269,9 @@ class Pass {
                   .out_stride = stride(s.out),
                   .bias = floats(g.bias),
                   .scale = g.scale,
-                  .softcap = g.softcap};
+                  .softcap = g.softcap,
+                  .gated = phase.kind == PhaseKind::gated,
+                  .activation = plan_.steps[phase.last - 1].args.activation};
     if (g.n_experts != 0) {
       work.n_used = g.n_used;
       work.n_experts = g.n_experts;
@@ -199,16 +282,14 @@ class Pass {
       work.weighted = g.weighted;
     }
     work.scratch = p_.activation<std::byte>(p_.layout.scratch);
+    work.converted = phase.converted;
     p_.layout.weights[s.w].family->multiply(runtime_, work);
   }
 
   void rope(const Step& s) {
-    const RopeTable& table = plan_.ropes[s.args.rope];
-    const auto pairs = static_cast<std::uint32_t>(table.inverse_frequency.size());
-    runtime_.launch(
-        {n_rows(s.out), ceil_div(s.args.n_heads * pairs, Rope::threads)},
-        Rope{output(s.out), tokens_of(s.out), p_.activation<const float>(p_.layout.angles[s.args.rope]),
-             pairs, s.args.n_heads, s.args.head_dim, table.pairs});
+    const Rotation rotation = rotation_of(s);
+    runtime_.launch({n_rows(s.out), ceil_div(s.args.n_heads * rotation.n_pairs, Rope::threads)},
+                    Rope{output(s.out), tokens_of(s.out), s.args.n_heads, s.args.head_dim, rotation});
   }
 
   PagesOfLayer pages(const Args& args) const {
@@ -217,22 +298,31 @@ class Pass {
             in_batch(at.table), in_batch(at.first + std::uint64_t{args.layer} * options_.max_tokens)};
   }
 
-  void attend(const Step& s) {
+  void attend(const Phase& phase) {
     switch (options_.kv_type) {
-      case KvType::F32: return attend<KvType::F32>(s);
-      case KvType::F16: return attend<KvType::F16>(s);
-      case KvType::BF16: return attend<KvType::BF16>(s);
-      case KvType::Q8_0: return attend<KvType::Q8_0>(s);
+      case KvType::F32: return attend<KvType::F32>(phase);
+      case KvType::F16: return attend<KvType::F16>(phase);
+      case KvType::BF16: return attend<KvType::BF16>(phase);
+      case KvType::Q8_0: return attend<KvType::Q8_0>(phase);
     }
   }
 
+  Heads heads(const Phase& phase, const Slot& slot, std::uint32_t n_heads) const {
+    const HeadSteps steps = head_steps(plan_, phase, slot);
+    return {data(slot), stride(slot), n_heads, steps.norm != nullptr ? norm_of(*steps.norm) : NormOfGroup{},
+            steps.rope != nullptr ? rotation_of(*steps.rope) : Rotation{}};
+  }
+
   template <KvType type>
-  void attend(const Step& s) {
+  void attend(const Phase& phase) {
     const BatchPlaces& at = p_.layout.in_batch;
+    const Step& s = plan_.steps[phase.last - 1];
     const Args& g = s.args;
-    runtime_.launch({n_tokens(), 2 * g.n_kv_heads},
-                    StoreKv<type>{data(s.b), stride(s.b), g.n_kv_heads, g.head_dim, in_batch(at.positions),
-                                  in_batch(at.sequence), pages(g)});
+    const Heads queries = heads(phase, s.a, g.n_heads), keys = heads(phase, keys_of(s), g.n_kv_heads);
+    runtime_.launch(
+        {n_tokens(), (queries.change() ? g.n_heads : 0) + 2 * g.n_kv_heads,
+         StoreKv<type>::shared_bytes(g.head_dim)},
+        StoreKv<type>{queries, keys, g.head_dim, in_batch(at.positions), in_batch(at.sequence), pages(g)});
     switch (cut_attend(g).queries) {
       case 1: return attend_rows<type, 1>(s);
       case 4: return attend_rows<type, 4>(s);
@@ -240,17 +330,13 @@ class Pass {
     }
   }
 
-  // The most spans that a row of the output sees.
+  std::uint32_t rounded_spans() const {
+    return round_up(*std::ranges::max_element(batch_.positions) / attend_span + 1);
+  }
+  // No fewer spans than any row sees.
   std::uint32_t n_spans(const Step& s) const {
-    std::uint32_t most = 0;
-    for (std::uint32_t i = 0; i < n_rows(s.out); ++i) {
-      const std::uint32_t position =
-          batch_.positions[token_of(batch_, is_tokens(s.out) ? Rows::tokens : Rows::outputs, i)];
-      const std::uint32_t first =
-          s.args.window == 0 || position < s.args.window ? 0 : position + 1 - s.args.window;
-      most = std::max(most, position / attend_span + 1 - first / attend_span);
-    }
-    return most;
+    if (s.args.window == 0) return shape_.spans;
+    return std::min(shape_.spans, ceil_div(s.args.window - 1, attend_span) + 1);
   }
 
   template <KvType type, std::uint32_t Q>
@@ -288,6 +374,7 @@ class Pass {
   const BackendOptions& options_;
   const Batch& batch_;
   const std::stop_token& stop_;
+  PassShape shape_;
 };
 
 // Waits for what was launched, for it reads and writes memory of the caller.
@@ -303,8 +390,9 @@ struct Finish {
 
 }  // namespace
 
-void run_batch(const Prepared& prepared, Runtime& runtime, const BackendOptions& options, const Batch& batch,
-               std::span<float> logits, const std::stop_token& stop) {
+void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
+               const BackendOptions& options, const Batch& batch, const Results& results,
+               const std::stop_token& stop) {
   const Finish finish{runtime};
   std::vector<std::uint32_t> outputs;
   std::size_t first_output = 0;
@@ -319,9 +407,8 @@ void run_batch(const Prepared& prepared, Runtime& runtime, const BackendOptions&
     for (const std::uint32_t token : batch.outputs.subspan(first_output))
       if (token < first + n) outputs.push_back(token - static_cast<std::uint32_t>(first));
     part.outputs = outputs;
-    const std::uint64_t width = prepared.plan->vocab_size;
     Pass(prepared, runtime, options, part, stop)
-        .run(logits.subspan(first_output * width, outputs.size() * width));
+        .run(results.part(first_output, outputs.size(), prepared.plan->vocab_size), recorded);
     first += n;
     first_output += outputs.size();
   }

@@ -6,9 +6,25 @@
 
 namespace nibble::inline v0::cuda {
 
-// Returns once the logits are there. A batch whose sequences share so many pages that its page table outgrows
-// its place is run in parts. Errors: cancelled, device_lost.
-void run_batch(const Prepared& prepared, Runtime& runtime, const BackendOptions& options, const Batch& batch,
-               std::span<float> logits, const std::stop_token& stop);
+// What a batch is run for: rows of logits, or, where a ranking asks for any, these in short.
+struct Results {
+  std::span<float> logits = {};  // (outputs, vocab_size)
+  RankOptions ranking = {.n = 0};
+  std::span<RankedRow> ranked = {};  // (outputs)
+
+  // Rows [first, first + n).
+  Results part(std::size_t first, std::size_t n, std::size_t vocab_size) const {
+    if (ranking.n != 0) return {.ranking = ranking, .ranked = ranked.subspan(first, n)};
+    return {.logits = logits.subspan(first * vocab_size, n * vocab_size)};
+  }
+};
+
+// Returns once the results are there. A batch whose sequences share so many pages that its page table
+// outgrows its place is run in parts. Passes of few tokens are recorded, and later repeated. Errors:
+// cancelled,
+// device_lost.
+void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
+               const BackendOptions& options, const Batch& batch, const Results& results,
+               const std::stop_token& stop);
 
 }  // namespace nibble::inline v0::cuda

@@ -2,8 +2,10 @@
 // Each is what kernels/reference/backend.cpp says of its op, in float; a result depends on its own row alone.
 #pragma once
 
+#include "kernels/cuda/activations.hpp"
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/multiply.hpp"
 #include "nibble/model/plan.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -34,6 +36,21 @@ NIBBLE_DEVICE T sum_of_warp(T value) {
   return value;
 }
 
+// Columns that a thread of a row's only block loads before it uses the first: what bounds few rows is
+// latency.
+inline constexpr std::uint32_t in_flight = 16;
+
+// Columns first, first + threads, ... of a row; beyond `width` zeros.
+template <std::uint32_t threads>
+NIBBLE_DEVICE void load_columns(const float* row, std::uint32_t first, std::uint32_t width,
+                                float (&x)[in_flight]) {
+  NIBBLE_UNROLL
+  for (std::uint32_t i = 0; i < in_flight; ++i) {
+    const std::uint32_t c = first + i * threads;
+    x[i] = c < width ? row[c] : 0.0f;
+  }
+}
+
 // Elementwise: blocks (rows, stretches of `threads` columns).
 struct Add {
   static constexpr std::uint32_t threads = 256;
@@ -43,11 +60,28 @@ struct Add {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
-    if (c >= out.width) return;
-    const float* parts = b.row(i);
-    float sum = a.row(i)[c];
-    for (std::uint32_t part = c; part < b_width; part += out.width) sum = sum + parts[part];
-    out.row(i)[c] = sum;
+    if (c < out.width) out.row(i)[c] = sum(i, c, a.row(i)[c], b.row(i)[c]);
+  }
+
+  // x + y + what b has for column c beyond the first.
+  NIBBLE_DEVICE float sum(std::uint32_t i, std::uint32_t c, float x, float y) const {
+    x = x + y;
+    for (std::uint32_t part = c + out.width; part < b_width; part += out.width) x = x + b.row(i)[part];
+    return x;
+  }
+
+  // All columns of a row, by a block.
+  NIBBLE_DEVICE void add_row(std::uint32_t i) const {
+    float x[in_flight], y[in_flight];
+    for (std::uint32_t first = device::thread(); first < out.width; first += in_flight * threads) {
+      load_columns<threads>(a.row(i), first, out.width, x);
+      load_columns<threads>(b.row(i), first, out.width, y);
+      NIBBLE_UNROLL
+      for (std::uint32_t n = 0; n < in_flight; ++n) {
+        const std::uint32_t c = first + n * threads;
+        if (c < out.width) out.row(i)[c] = sum(i, c, x[n], y[n]);
+      }
+    }
   }
 };
 
@@ -59,18 +93,7 @@ struct Gate {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
-    if (c < out.width) out.row(i)[c] = gated(a.row(i)[c], b.row(i)[c]);
-  }
-
-  NIBBLE_DEVICE float gated(float x, float y) const {
-    if (activation == Activation::silu) return x / (1.0f + device::exp(-x)) * y;
-    if (activation == Activation::clamped_swish) {
-      x = x > 7.0f ? 7.0f : x;
-      y = y > 7.0f ? 7.0f : y < -7.0f ? -7.0f : y;
-      return x / (1.0f + device::exp(-1.702f * x)) * (y + 1.0f);
-    }
-    const float slope = 0.797884560802865f;  // sqrt(2 / pi)
-    return 0.5f * x * (1.0f + device::tanh(slope * (x + 0.044715f * x * x * x))) * y;
+    if (c < out.width) out.row(i)[c] = gated(activation, a.row(i)[c], b.row(i)[c]);
   }
 };
 
@@ -86,32 +109,84 @@ struct Gather {
   }
 };
 
-// Blocks (rows, groups). Thread t adds the squares of columns t, t + threads, ...; then come the lanes of a
-// warp, pair by pair, and the warps in order.
-struct Norm {
+// How a block of `threads` normalises `group` columns. Thread t adds the squares of columns t, t + threads,
+// ...; then come the lanes of a warp, pair by pair, and the warps in order.
+struct NormOfGroup {
   static constexpr std::uint32_t threads = 256;
   static constexpr std::uint32_t shared_bytes = threads / device::warp_size * sizeof(float);
-  Input a;
   const float* weight;  // (group)
   std::uint32_t group;
   float eps;
-  Output out;
 
-  NIBBLE_DEVICE void operator()() const {
-    const float* in = a.row(device::block_x()) + device::block_y() * group;
-    float* to = out.row(device::block_x()) + device::block_y() * group;
+  // A thread reads and writes its own columns alone: `to` may be `in`. `shared`: shared_bytes.
+  NIBBLE_DEVICE void normalise(const float* in, float* to, std::byte* shared) const {
     float squares = 0.0f;
-    for (std::uint32_t c = device::thread(); c < group; c += threads)
-      squares = device::fma(in[c], in[c], squares);
+    float x[in_flight], w[in_flight];
+    for (std::uint32_t first = device::thread(); first < group; first += in_flight * threads) {
+      load_columns<threads>(in, first, group, x);
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < in_flight; ++i) squares = device::fma(x[i], x[i], squares);
+    }
     squares = sum_of_warp(squares);
-    float* of_warp = reinterpret_cast<float*>(device::shared());
+    float* of_warp = reinterpret_cast<float*>(shared);
     if (device::thread() % device::warp_size == 0) of_warp[device::thread() / device::warp_size] = squares;
     device::sync_block();
     float sum = of_warp[0];
-    for (std::uint32_t w = 1; w < threads / device::warp_size; ++w) sum = sum + of_warp[w];
+    for (std::uint32_t n = 1; n < threads / device::warp_size; ++n) sum = sum + of_warp[n];
     const double mean = static_cast<double>(sum) / group;
     const float scale = static_cast<float>(1.0 / device::sqrt(mean + static_cast<double>(eps)));
-    for (std::uint32_t c = device::thread(); c < group; c += threads) to[c] = in[c] * scale * weight[c];
+    for (std::uint32_t first = device::thread(); first < group; first += in_flight * threads) {
+      load_columns<threads>(in, first, group, x);
+      load_columns<threads>(weight, first, group, w);
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < in_flight; ++i)
+        if (first + i * threads < group) to[first + i * threads] = x[i] * scale * w[i];
+    }
+  }
+};
+
+// What a block does with a row that it has written, for the matmuls that read it next: nothing without `out`.
+struct ThenConvert {
+  ConvertActivations convert = {};
+
+  NIBBLE_DEVICE void operator()() const {
+    if (convert.out == nullptr) return;
+    device::sync_block();
+    convert();
+  }
+};
+static_assert(ConvertActivations::threads == NormOfGroup::threads &&
+              ConvertActivations::shared_bytes <= NormOfGroup::shared_bytes);
+
+// Blocks (rows, groups).
+struct Norm {
+  static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
+  Input a;
+  NormOfGroup norm;
+  Output out;
+  ThenConvert then_convert;  // of one group alone
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), first = device::block_y() * norm.group;
+    norm.normalise(a.row(i) + first, out.row(i) + first, device::shared());
+    then_convert();
+  }
+};
+
+// A sum and, of it, the norm over its whole width. Blocks (rows).
+struct AddNorm {
+  static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
+  static_assert(threads == Add::threads);
+  Add sum;
+  NormOfGroup norm;
+  Output out;
+  ThenConvert then_convert;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x();
+    sum.add_row(i);
+    norm.normalise(sum.out.row(i), out.row(i), device::shared());
+    then_convert();
   }
 };
 
@@ -135,27 +210,36 @@ struct Angles {
   }
 };
 
-// In place. Blocks (rows, stretches of all heads' pairs).
-struct Rope {
-  static constexpr std::uint32_t threads = 128;
-  Output out;                  // (rows, n_heads, head_dim)
-  const std::uint32_t* token;  // of each row, or null: the same
-  const float* angles;         // (tokens, 2, n_pairs)
-  std::uint32_t n_pairs, n_heads, head_dim;
+// How the pairs of a head rotate.
+struct Rotation {
+  const float* angles;  // (tokens, 2, n_pairs)
+  std::uint32_t n_pairs;
   RopePairs pairs;
 
-  NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
-    if (n >= n_heads * n_pairs) return;
-    const std::uint32_t j = n % n_pairs;
-    const float* cosines = angles + std::size_t{token == nullptr ? i : token[i]} * 2 * n_pairs;
-    float* head = out.row(i) + n / n_pairs * head_dim;
+  NIBBLE_DEVICE void rotate(float* head, std::uint32_t token, std::uint32_t j) const {
+    const float* cosines = angles + std::size_t{token} * 2 * n_pairs;
     const bool adjacent = pairs == RopePairs::adjacent;
     float& first = head[adjacent ? 2 * j : j];
     float& second = head[adjacent ? 2 * j + 1 : j + n_pairs];
     const float x = first, y = second, cos = cosines[j], sin = cosines[n_pairs + j];
     first = x * cos - y * sin;
     second = x * sin + y * cos;
+  }
+};
+
+// In place. Blocks (rows, stretches of all heads' pairs).
+struct Rope {
+  static constexpr std::uint32_t threads = 128;
+  Output out;                  // (rows, n_heads, head_dim)
+  const std::uint32_t* token;  // of each row, or null: the same
+  std::uint32_t n_heads, head_dim;
+  Rotation rotation;
+
+  NIBBLE_DEVICE void operator()() const {
+    const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
+    if (n >= n_heads * rotation.n_pairs) return;
+    rotation.rotate(out.row(i) + n / rotation.n_pairs * head_dim, token == nullptr ? i : token[i],
+                    n % rotation.n_pairs);
   }
 };
 
@@ -229,6 +313,6 @@ struct Route {
   }
 };
 
-using RowKernels = KernelList<Add, Gate, Gather, Norm, Angles, Rope, Route>;
+using RowKernels = KernelList<Add, Gate, Gather, Norm, AddNorm, Angles, Rope, Route>;
 
 }  // namespace nibble::inline v0::cuda

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string_view>
 
 #include "kernels/cuda/kernels.hpp"
@@ -18,6 +20,12 @@ struct Grid {
 
 // Of every device from compute capability 8.0 on (8.6 and 8.9: 99 KiB to a block).
 inline constexpr std::uint32_t most_shared_bytes = 99 << 10;
+
+// Launches of a runtime, kept to be repeated as one. Must not outlive it.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
 
 // Not thread-safe. All work is done in the order of the calls; only those that say so wait for it.
 // Errors of all but the destructor: device_lost.
@@ -45,6 +53,17 @@ class Runtime {
   // looks for a stop between calls sees it soon.
   virtual void throttle() = 0;
 
+  // Keeps the launches that `work` makes instead of doing them; it makes no other call. Errors: also those of
+  // `work`, after which nothing is kept.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
+  // The recorded launches, each with the grid and the parameters it had.
+  virtual void replay(const Recording& recording) = 0;
+
+  // Blocks that the device holds at the same time.
+  template <class Kernel>
+  std::uint32_t resident_blocks() {
+    return blocks_at_once(Kernels::index<Kernel>(), Kernel::shared_bytes);
+  }
   template <class Kernel>
   void launch(const Grid& grid, const Kernel& kernel) {
     static_assert(Kernel::threads % device::warp_size == 0 && Kernel::threads <= 1024);
@@ -52,6 +71,7 @@ class Runtime {
   }
 
  protected:
+  virtual std::uint32_t blocks_at_once(std::size_t index, std::uint32_t shared_bytes) = 0;
   // Kernel `index` of Kernels, with these parameters. Both dimensions are above 0.
   virtual void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) = 0;
 };

@@ -27,6 +27,8 @@ struct MatrixFamily {
   std::uint64_t (*scratch_bytes)(std::uint64_t cols, std::uint64_t n_inputs, std::uint64_t n_uses);
   void (*look_up)(Runtime& runtime, const LookUp& work);
   void (*multiply)(Runtime& runtime, const Multiply& work);
+  bool converts = false;  // multiply begins with ConvertActivations, unless work.converted
+  bool gates = false;     // multiply takes work.gated
 };
 
 // The families, best first; together they take every format.

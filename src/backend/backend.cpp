@@ -25,6 +25,10 @@ constexpr Entry backends[] = {
 
 }  // namespace
 
+bool Backend::run_ranked(const Batch&, const RankOptions&, std::span<RankedRow>, const std::stop_token&) {
+  return false;
+}
+
 std::vector<std::string_view> backend_names() {
   std::vector<std::string_view> names;
   for (const Entry& entry : backends) names.push_back(entry.name);

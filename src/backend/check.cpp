@@ -194,12 +194,12 @@ void check_pages(const KvSequence& kv, const Plan& plan, std::uint64_t end, std:
 void check_plan(const Plan& plan, const Weights& weights) { PlanCheck(plan, weights).run(); }
 
 void check_batch(const Batch& batch, const Plan& plan, const Weights& weights, const BackendOptions& options,
-                 std::span<const float> logits) {
+                 std::uint64_t n_logits) {
   const std::size_t n = batch.tokens.size();
   demand_batch(n <= options.max_tokens, "tokens");
   demand_batch(batch.positions.size() == n && batch.sequence.size() == n, "positions");
   demand_batch(batch.outputs.size() <= options.max_outputs, "outputs");
-  demand_batch(logits.size() == batch.outputs.size() * std::uint64_t{plan.vocab_size}, "logits");
+  demand_batch(n_logits == batch.outputs.size() * std::uint64_t{plan.vocab_size}, "logits");
   for (std::size_t i = 0; i < batch.outputs.size(); ++i) {
     demand_batch(batch.outputs[i] < n && (i == 0 || batch.outputs[i - 1] < batch.outputs[i]), "outputs");
   }

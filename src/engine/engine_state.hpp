@@ -40,8 +40,15 @@ struct Engine::State {
 
   Sequence::State& own(const Sequence* sequence) const;
   void check_free() const;  // errors: limit
-  std::vector<float> run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
-                         const std::stop_token& stop, const Progress& progress);
+  // Errors: as Engine::step, of its inputs.
+  std::size_t checked_rows(std::span<const StepInput> inputs) const;
+  // Runs checked inputs chunk by chunk; unless it is to `keep`, sequences are then as they were.
+  using RunBatch = std::function<void(const Batch&)>;
+  void run(std::span<const StepInput> inputs, const RunBatch& run_batch, bool keep, const Progress& progress);
+  void run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
+           const std::stop_token& stop, const Progress& progress);
+  void run_ranked(const Batch& batch, const RankOptions& options, std::span<RankedRow> rows,
+                  const std::stop_token& stop);
   std::vector<std::byte> save(const KvSequence& kv, std::span<const TokenId> tokens,
                               std::span<const float> logits) const;
   void restore(const StateParts& parts, KvSequence& into);
@@ -53,13 +60,14 @@ struct Engine::State {
   Turn turn;
   std::uint32_t n_sequences = 0;
   Chunk chunk;
+  std::vector<float> whole_rows;  // of a chunk whose rows are ranked here
 
  private:
   class Undo;
   void check(std::span<const StepInput> inputs) const;
   void fill(std::span<const StepInput> inputs, Piece& next);
   void run_chunk(std::span<const StepInput> inputs, std::span<const std::uint32_t> before,
-                 std::span<float> logits, const std::stop_token& stop);
+                 const RunBatch& run_batch);
   void hand_out(std::span<const StepInput> inputs, std::span<const float> logits,
                 const OnLogits& on_logits) const;
 };

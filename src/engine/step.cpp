@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nibble/core/error.hpp"
+#include "nibble/sample/sampler.hpp"
 #include "src/engine/engine_state.hpp"
 
 namespace nibble::inline v0 {
@@ -118,23 +119,20 @@ void Engine::State::fill(std::span<const StepInput> inputs, Piece& next) {
 }
 
 void Engine::State::run_chunk(std::span<const StepInput> inputs, std::span<const std::uint32_t> before,
-                              std::span<float> logits, const std::stop_token& stop) {
+                              const RunBatch& run_batch) {
   for (const Piece& piece : chunk.pieces) {
     KvSequence& kv = own(inputs[piece.input].sequence).kv;
     // A fork's copies are made at once: the sequence has left the shared page, whatever happens next.
     settings.backend->copy_pages(cache.reserve(kv, static_cast<std::uint32_t>(piece.n), before[piece.input]));
   }
-  settings.backend->run({chunk.tokens, chunk.positions, chunk.sequence, chunk.outputs, chunk.sequences},
-                        logits, stop);
+  run_batch({chunk.tokens, chunk.positions, chunk.sequence, chunk.outputs, chunk.sequences});
   for (const Piece& piece : chunk.pieces) {
     const StepInput& input = inputs[piece.input];
     cache.commit(own(input.sequence).kv, static_cast<std::uint32_t>(piece.n), input.draft);
   }
 }
 
-// All rows of the step; where there is an on_logits, each chunk's rows go there instead.
-std::vector<float> Engine::State::run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
-                                      const std::stop_token& stop, const Progress& progress) {
+std::size_t Engine::State::checked_rows(std::span<const StepInput> inputs) const {
   check(inputs);
   std::size_t total = 0, n_rows = 0, drafted = 0;
   for (const StepInput& input : inputs) {
@@ -148,26 +146,44 @@ std::vector<float> Engine::State::run(std::span<const StepInput> inputs, const O
                     std::to_string(total) + " tokens, " + std::to_string(n_rows) + " rows of logits",
                     "one batch: " + std::to_string(settings.options.batch) + ", " +
                         std::to_string(settings.plan.outputs));
-  const std::size_t vocab_size = model.plan().vocab_size;
-  if (on_logits) n_rows = std::min<std::size_t>(n_rows, settings.plan.outputs);
-  std::vector<float> rows(n_rows * vocab_size);
+  return n_rows;
+}
 
+void Engine::State::run(std::span<const StepInput> inputs, const RunBatch& run_batch, bool keep,
+                        const Progress& progress) {
+  std::size_t total = 0, done = 0;
+  for (const StepInput& input : inputs) total += input.tokens.size();
   Undo undo(*this, inputs);
-  std::size_t done = 0, filled = 0;
   for (Piece next; done < total; done += chunk.tokens.size()) {
     if (progress) progress(Stage::prefill, done, total);
     fill(inputs, next);
-    const std::span<float> logits = std::span(rows).subspan(filled, chunk.outputs.size() * vocab_size);
-    run_chunk(inputs, undo.lengths(), logits, stop);
-    if (on_logits) {
-      hand_out(inputs, logits, on_logits);
-    } else {
-      filled += logits.size();
-    }
+    run_chunk(inputs, undo.lengths(), run_batch);
   }
   if (progress) progress(Stage::prefill, total, total);
   if (keep) undo.keep();
-  return rows;
+}
+
+// Rows are handed out as chunks finish.
+void Engine::State::run(std::span<const StepInput> inputs, const OnLogits& on_logits, bool keep,
+                        const std::stop_token& stop, const Progress& progress) {
+  const std::size_t vocab_size = model.plan().vocab_size;
+  std::vector<float> rows(std::min<std::size_t>(checked_rows(inputs), settings.plan.outputs) * vocab_size);
+  const auto run_batch = [&](const Batch& batch) {
+    const std::span<float> logits = std::span(rows).first(batch.outputs.size() * vocab_size);
+    settings.backend->run(batch, logits, stop);
+    hand_out(inputs, logits, on_logits);
+  };
+  run(inputs, run_batch, keep, progress);
+}
+
+void Engine::State::run_ranked(const Batch& batch, const RankOptions& options, std::span<RankedRow> rows,
+                               const std::stop_token& stop) {
+  if (settings.backend->run_ranked(batch, options, rows, stop)) return;
+  const std::size_t vocab_size = model.plan().vocab_size;
+  whole_rows.resize(std::max(whole_rows.size(), rows.size() * vocab_size));
+  settings.backend->run(batch, std::span(whole_rows).first(rows.size() * vocab_size), stop);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    rows[i] = rank(std::span(whole_rows).subspan(i * vocab_size, vocab_size), options);
 }
 
 // The chunk's rows, each with the place of its token.
@@ -188,7 +204,34 @@ std::vector<float> Engine::step(std::span<const StepInput> inputs, const std::st
                                 const Progress& progress) const {
   return translate_errors([&] {
     const TurnGuard turn(state_->turn, stop);
-    return state_->run(inputs, {}, true, stop, progress);
+    const std::size_t vocab_size = model().plan().vocab_size;
+    std::vector<float> rows(state_->checked_rows(inputs) * vocab_size);
+    const auto run_batch = [&, left = std::span(rows)](const Batch& batch) mutable {
+      const std::span<float> logits = left.first(batch.outputs.size() * vocab_size);
+      state_->settings.backend->run(batch, logits, stop);
+      left = left.subspan(logits.size());
+    };
+    state_->run(inputs, run_batch, true, progress);
+    return rows;
+  });
+}
+
+std::vector<RankedRow> Engine::step_ranked(std::span<const StepInput> inputs, const RankOptions& options,
+                                           const std::stop_token& stop, const Progress& progress) const {
+  return translate_errors([&] {
+    const std::uint32_t vocab_size = model().plan().vocab_size;
+    if (options.n == 0 || options.n > most_ranked || options.n_tokens > vocab_size)
+      throw bad_input(ErrorCode::invalid_argument, "ranking",
+                      std::to_string(options.n) + " of " + std::to_string(options.n_tokens),
+                      "1 to " + std::to_string(most_ranked) + " of at most " + std::to_string(vocab_size));
+    const TurnGuard turn(state_->turn, stop);
+    std::vector<RankedRow> rows(state_->checked_rows(inputs));
+    const auto run_batch = [&, left = std::span(rows)](const Batch& batch) mutable {
+      state_->run_ranked(batch, options, left.first(batch.outputs.size()), stop);
+      left = left.subspan(batch.outputs.size());
+    };
+    state_->run(inputs, run_batch, true, progress);
+    return rows;
   });
 }
 

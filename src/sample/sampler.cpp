@@ -93,6 +93,52 @@ constexpr auto higher = [](const auto& a, const auto& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 };
 
+// Fills `candidates` with the `n` highest that are possible, sorted; in order of their ids where there are no
+// more. One pass: what may be among them collects until there are four times as many, and is then cut back to
+// n; nearly all of a vocabulary fails one comparison. Among equals the lower id is in, and so comes first.
+template <class Candidates>
+void keep_highest(std::span<const float> logits, std::size_t n, Candidates& candidates) {
+  candidates.clear();
+  float least = forbidden;
+  const auto cut = [&] {
+    const auto last = candidates.begin() + static_cast<std::ptrdiff_t>(n - 1);
+    std::nth_element(candidates.begin(), last, candidates.end(), higher);
+    least = last->logit;
+    candidates.resize(n);
+  };
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] > least)) continue;
+    candidates.push_back({tame(logits[i]), static_cast<std::int32_t>(i)});
+    if (candidates.size() == 4 * n) cut();
+  }
+  if (candidates.size() > n) cut();
+  if (least != forbidden) std::sort(candidates.begin(), candidates.end(), higher);
+}
+
+// The sum of e^(logit - top). Arguments, then terms, then their sums, 64 at a time: compilers vectorise each,
+// not all at once. What lies below exp(-87), NaN among it, counts as that: nothing beside the highest, which
+// is 1.
+double sum_of_terms(std::span<const float> logits, float top) noexcept {
+  constexpr float least = -87.0f;
+  std::array<float, 64> terms;
+  std::array<double, 8> sums{};
+  for (std::size_t from = 0; from < logits.size(); from += terms.size()) {
+    const std::size_t n = std::min(terms.size(), logits.size() - from);
+    terms.fill(least);
+    for (std::size_t i = 0; i < n; ++i) {
+      const float below = logits[from + i] - top, x = below > least ? below : least;
+      terms[i] = x < 0 ? x : 0;
+    }
+    for (float& term : terms) term = exp_of_nonpositive(term);
+    for (std::size_t i = 0; i < terms.size(); ++i) sums[i % sums.size()] += terms[i];
+  }
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+Error none_possible() {
+  return bad_argument("logits", "no token above -infinity", "at least one possible token");
+}
+
 template <class Candidates>
 double total_weight(const Candidates& candidates) noexcept {
   double sum = 0;
@@ -142,17 +188,54 @@ Sample Sampler::sample(std::span<const float> logits, std::span<const std::int32
   return translate_errors([&] {
     apply_bias_and_penalties(logits, history);
     const float top = highest(logits_);
-    if (top == forbidden)
-      throw bad_argument("logits", "no token above -infinity", "at least one possible token");
+    if (top == forbidden) throw none_possible();
     std::int32_t token = 0;
     if (options_.temperature == 0) {
       token = static_cast<std::int32_t>(std::ranges::find(logits_, top) - logits_.begin());
     } else {
-      keep_highest(options_.top_k != 0 ? options_.top_k : vocab_size_);
+      keep_highest(logits_, options_.top_k != 0 ? options_.top_k : vocab_size_, candidates_);
       truncate();
       token = draw();
     }
     return Sample{token, static_cast<float>(log_probability(logits, token))};
+  });
+}
+
+std::optional<RankOptions> Sampler::ranking() const noexcept {
+  const SamplerOptions& o = options_;
+  if (o.penalty_window != 0 &&
+      (o.repetition_penalty != 1 || o.presence_penalty != 0 || o.frequency_penalty != 0))
+    return {};
+  std::uint32_t n_tokens = vocab_size_;
+  for (auto bias = o.logit_bias.rbegin(); bias != o.logit_bias.rend(); ++bias, --n_tokens)
+    if (bias->second != forbidden || static_cast<std::uint32_t>(bias->first) + 1 != n_tokens) return {};
+  // One more than are kept says whether there are more.
+  const std::uint64_t wanted = o.temperature == 0 ? 1
+                               : o.top_k == 0     ? vocab_size_
+                                                  : std::uint64_t{o.top_k} + 1;
+  const std::uint64_t n = std::min<std::uint64_t>(wanted, n_tokens);
+  if (n == 0 || n > most_ranked) return {};
+  return RankOptions{static_cast<std::uint32_t>(n), n_tokens};
+}
+
+Sample Sampler::sample(const RankedRow& row) {
+  return translate_errors([&] {
+    if (row.highest.empty()) throw none_possible();
+    std::int32_t token = row.highest.front().token;
+    if (options_.temperature != 0) {
+      candidates_.clear();
+      for (const RankedToken& ranked : row.highest) candidates_.push_back({ranked.logit, ranked.token});
+      // As keep_highest() leaves them.
+      if (options_.top_k != 0 && candidates_.size() > options_.top_k)
+        candidates_.resize(options_.top_k);
+      else
+        std::ranges::sort(candidates_, {}, &Candidate::token);
+      truncate();
+      token = draw();
+    }
+    const auto chosen = std::ranges::find(row.highest, token, &RankedToken::token);
+    return Sample{token,
+                  static_cast<float>(static_cast<double>(chosen->logit) - row.top - std::log(row.sum))};
   });
 }
 
@@ -182,27 +265,6 @@ void Sampler::apply_bias_and_penalties(std::span<const float> logits, std::span<
     logit = tame(logit);
     counts_[i] = 0;
   }
-}
-
-// Fills candidates_ with the `n` highest that are possible, sorted; in order of their ids where there are no
-// more. One pass: what may be among them collects until there are four times as many, and is then cut back to
-// n; nearly all of a vocabulary fails one comparison. Among equals the lower id is in, and so comes first.
-void Sampler::keep_highest(std::size_t n) {
-  candidates_.clear();
-  float least = forbidden;
-  const auto cut = [&] {
-    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(n - 1);
-    std::nth_element(candidates_.begin(), last, candidates_.end(), higher);
-    least = last->logit;
-    candidates_.resize(n);
-  };
-  for (std::uint32_t i = 0; i < vocab_size_; ++i) {
-    if (!(logits_[i] > least)) continue;
-    candidates_.push_back({logits_[i], static_cast<std::int32_t>(i), 0});
-    if (candidates_.size() == 4 * n) cut();
-  }
-  if (candidates_.size() > n) cut();
-  if (least != forbidden) std::sort(candidates_.begin(), candidates_.end(), higher);
 }
 
 void Sampler::truncate() {
@@ -248,28 +310,29 @@ std::int32_t Sampler::draw() {
       ->token;
 }
 
+RankedRow rank(std::span<const float> logits, const RankOptions& options) {
+  return translate_errors([&] {
+    if (options.n == 0 || options.n > most_ranked)
+      throw bad_argument("n", std::to_string(options.n), "1 to " + std::to_string(most_ranked));
+    if (options.n_tokens > logits.size())
+      throw bad_argument("n_tokens", std::to_string(options.n_tokens),
+                         "at most " + std::to_string(logits.size()));
+    RankedRow row{.top = highest(logits)};
+    if (row.top == forbidden) return row;
+    keep_highest(logits.first(options.n_tokens), options.n, row.highest);
+    std::ranges::sort(row.highest, higher);
+    row.sum = sum_of_terms(logits, row.top);
+    return row;
+  });
+}
+
 double log_probability(std::span<const float> logits, std::int32_t token) {
   if (token < 0 || static_cast<std::size_t>(token) >= logits.size())
     throw bad_argument("token", std::to_string(token), "tokens below " + std::to_string(logits.size()));
   const float top = highest(logits);
   if (top == forbidden) throw bad_argument("logits", "none above -infinity", "at least one possible token");
-  // Arguments, then terms, then their sums, 64 at a time: compilers vectorise each, not all at once. What
-  // lies below exp(-87), NaN among it, counts as that: nothing beside the highest, which is 1.
-  constexpr float least = -87.0f;
-  std::array<float, 64> terms;
-  std::array<double, 8> sums{};
-  for (std::size_t from = 0; from < logits.size(); from += terms.size()) {
-    const std::size_t n = std::min(terms.size(), logits.size() - from);
-    terms.fill(least);
-    for (std::size_t i = 0; i < n; ++i) {
-      const float below = logits[from + i] - top, x = below > least ? below : least;
-      terms[i] = x < 0 ? x : 0;
-    }
-    for (float& term : terms) term = exp_of_nonpositive(term);
-    for (std::size_t i = 0; i < terms.size(); ++i) sums[i % sums.size()] += terms[i];
-  }
-  const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
-  return static_cast<double>(tame(logits[static_cast<std::size_t>(token)])) - top - std::log(sum);
+  return static_cast<double>(tame(logits[static_cast<std::size_t>(token)])) - top -
+         std::log(sum_of_terms(logits, top));
 }
 
 }  // namespace nibble::inline v0

@@ -52,6 +52,7 @@ class Session::State::Run {
         options_(options),
         stop_(std::move(stop)),
         sampler_(sampler_options(options, session.engine.model()), session.engine.model().plan().vocab_size),
+        ranking_(sampler_.ranking()),
         lookup_(longest_draft(options, session.engine)),
         stop_texts_(options.stop, session.engine.model().limits()),
         stream_(session.tokenizer()) {}
@@ -82,10 +83,13 @@ class Session::State::Run {
   const GenerateOptions& options_;
   std::stop_token stop_;
   Sampler sampler_;
+  std::optional<RankOptions> ranking_;  // where rows in short will do
   PromptLookup lookup_;
-  std::vector<TokenId> tried_;  // a token and the draft after it, run together
-  std::vector<float> rows_;     // (tried_.size(), vocab_size), the logits after each
-  std::size_t used_ = 0;        // rows that have been sampled from
+  std::vector<TokenId> tried_;      // a token and the draft after it, run together
+  std::vector<float> rows_;         // (tried_.size(), vocab_size), the logits after each
+  std::vector<RankedRow> ranked_;   // or these
+  std::size_t used_ = 0;            // rows that have been sampled from
+  const RankedRow* row_ = nullptr;  // what to sample from next, where the session has no logits
   StopTexts stop_texts_;
   TextStream stream_;
   bool ended_ = false;
@@ -111,12 +115,16 @@ std::size_t Session::State::Run::tokens_left() const noexcept {
                   options_.max_tokens - result.tokens.size());
 }
 
-// The session's logits are those after tried_[i].
+// What is sampled from next is what comes after tried_[i].
 void Session::State::Run::use_row(std::size_t i) {
+  used_ = i + 1;
+  if (ranking_) {
+    row_ = &ranked_[i];
+    return;
+  }
   const std::size_t vocab_size = session_.engine.model().plan().vocab_size;
   const auto row = std::span(rows_).subspan(i * vocab_size, vocab_size);
   session_.logits.assign(row.begin(), row.end());
-  used_ = i + 1;
 }
 
 // Whether the newest token is the next of the draft, and so evaluated already. The sampler has drawn it from
@@ -136,21 +144,27 @@ void Session::State::Run::step() {
   std::span<const TokenId> draft = lookup_.draft(session_.tokens, tokens_left() - 1);
   const auto ends = [&](TokenId token) { return !options_.ignore_end && session_.tokenizer().is_end(token); };
   draft = draft.first(static_cast<std::size_t>(std::ranges::find_if(draft, ends) - draft.begin()));
-  if (draft.empty() || session_.sequence.length() + 1 != session_.tokens.size())
+  const std::uint32_t evaluated = session_.sequence.length();
+  if (evaluated + 1 != session_.tokens.size()) draft = {};
+  if (evaluated == session_.tokens.size() || (draft.empty() && !ranking_))
     return session_.evaluate({}, stop_, {});
-  tried_.assign(1, session_.tokens.back());
+  tried_.assign(session_.tokens.begin() + evaluated, session_.tokens.end());
   tried_.insert(tried_.end(), draft.begin(), draft.end());
-  session_.logits.reserve(session_.engine.model().plan().vocab_size);  // after the step nothing may fail
   const StepInput input{.sequence = &session_.sequence,
                         .tokens = tried_,
-                        .outputs = Outputs::all,
+                        .outputs = draft.empty() ? Outputs::last : Outputs::all,
                         .draft = static_cast<std::uint32_t>(draft.size())};
-  rows_ = session_.engine.step({&input, 1}, stop_);
+  if (ranking_) {
+    ranked_ = session_.engine.step_ranked({&input, 1}, *ranking_, stop_);
+  } else {
+    session_.logits.reserve(session_.engine.model().plan().vocab_size);  // after the step nothing may fail
+    rows_ = session_.engine.step({&input, 1}, stop_);
+  }
   result.drafted_tokens += input.draft;
   use_row(0);
 }
 
-// The newest token, so that there are logits; false where a stop came first.
+// The newest token, so that there is a row to sample from; false where a stop came first.
 bool Session::State::Run::evaluate() {
   try {
     if (session_.logits.empty() && !foreseen()) step();
@@ -168,7 +182,9 @@ bool Session::State::Run::next_token() {
   if (!ended_ && !evaluate()) end(StopReason::cancelled);
   if (ended_) return false;
 
-  const Sample sample = sampler_.sample(session_.logits, session_.tokens);
+  const Sample sample =
+      row_ != nullptr ? sampler_.sample(*row_) : sampler_.sample(session_.logits, session_.tokens);
+  row_ = nullptr;
   result.tokens.push_back({sample.token, sample.logprob});
   session_.tokens.push_back(sample.token);
   session_.logits.clear();

@@ -143,6 +143,27 @@ TEST_CASE("cuda: the same bits for every cut of a text, beside others, and from 
                    expected.end() - static_cast<std::ptrdiff_t>(n)));
 }
 
+TEST_CASE("cuda: the same bits where passes are repeated, of several sequences and forks") {
+  const std::string name = "llama-headdim";
+  const std::vector<TokenId> prompt = prompt_of(name);
+  const std::size_t half = prompt.size() / 2, width = expected_of(name)["logits_shape"][1];
+  Loaded loaded(name);
+  KvSequence alone = loaded.make();
+  const std::vector<float> expected = loaded.run_in_chunks(alone, prompt, prompt.size());
+  KvSequence other = loaded.make(), first = loaded.make();
+  loaded.run({{&first, {prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(half)}}});
+  KvSequence second = loaded.fork(first);
+  for (std::size_t i = half; i < prompt.size(); ++i) {
+    CAPTURE(i);
+    const std::vector<float> got =
+        loaded.run({{&first, {prompt[i]}}, {&other, {prompt[i - half]}}, {&second, {prompt[i]}}});
+    const auto row = [&](std::size_t r) { return expected.begin() + static_cast<std::ptrdiff_t>(r * width); };
+    REQUIRE(std::equal(row(i), row(i + 1), got.begin()));
+    REQUIRE(std::equal(row(i - half), row(i - half + 1), got.begin() + static_cast<std::ptrdiff_t>(width)));
+    REQUIRE(std::equal(row(i), row(i + 1), got.begin() + static_cast<std::ptrdiff_t>(2 * width)));
+  }
+}
+
 TEST_CASE("cuda: pages are read back as they were written") {
   Loaded loaded("llama-headdim", KvType::F16);
   std::vector<std::byte> in(loaded.page_bytes()), out(in.size());

@@ -71,7 +71,7 @@ T* to_device(Runtime& runtime, const std::vector<T>& host) {
 std::vector<float> multiply(Runtime& runtime, Multiply work, const std::vector<float>& in, std::uint32_t n,
                             BlockShape shape) {
   const std::uint32_t uses = n * work.n_used, inputs = work.own_inputs ? uses : n;
-  const std::uint32_t width = work.matrix.rows * std::max(1u, work.n_used);
+  const std::uint32_t width = work.matrix.rows / (work.gated ? 2 : 1) * std::max(1u, work.n_used);
   work.in = to_device(runtime, in);
   work.in_stride = static_cast<std::uint32_t>(in.size() / n);
   work.n_rows = n;
@@ -202,6 +202,31 @@ TEST_CASE("a matmul of fragments reads the rows it is told and ends with bias, s
     for (std::uint32_t r = 0; r < 20; ++r)
       expected.push_back(2 * std::tanh((sums[row * 20 + r] + double{bias[r]}) * 0.25 / 2));
   CHECK(nmse({work.out, work.out + 60}, expected) <= 1e-6);
+}
+
+TEST_CASE("a gated matmul of fragments has the bits of a matmul and its gate, in every shape of block") {
+  constexpr std::uint32_t half = 48, cols = 256, n = 41;
+  const auto runtime = make_emulated_runtime();
+  for (const char* name : {"Q4_0", "Q4_K"}) {
+    const Packed packed(*runtime, *find_format(name), 2 * half, cols);
+    const std::vector<float> in = random_floats(std::size_t{n} * cols, 5), bias = random_floats(2 * half, 6);
+    Multiply work{.matrix = packed.matrix, .bias = to_device(*runtime, bias), .scale = 0.5f};
+    const std::vector<float> plain = multiply(*runtime, work, in, n, BlockShape::some_inputs);
+    work.gated = true;
+    for (const Activation activation : {Activation::silu, Activation::gelu_tanh}) {
+      CAPTURE(name, activation);
+      work.activation = activation;
+      std::vector<float> expected;
+      for (std::uint32_t i = 0; i < n; ++i)
+        for (std::uint32_t r = 0; r < half; ++r)
+          expected.push_back(gated(activation, plain[2 * half * i + r], plain[2 * half * i + half + r]));
+      CHECK(multiply(*runtime, work, in, n, BlockShape::many_inputs) == expected);
+      CHECK(multiply(*runtime, work, in, n, BlockShape::some_inputs) == expected);
+      const std::vector<float> first(in.begin(), in.begin() + 9 * cols);
+      const std::vector<float> few = multiply(*runtime, work, first, 9, BlockShape::few_inputs);
+      CHECK(std::equal(few.begin(), few.end(), expected.begin()));
+    }
+  }
 }
 
 TEST_CASE("experts of fragments: each use has its own, in every shape of block") {

@@ -2,12 +2,11 @@
 // and the same bits for every chunking. Every 23rd shape; NIBBLE_CUDA_SHAPES=1 takes them all.
 #include <cstdlib>
 
-#include "kernels/backends.hpp"
 #include "support/catch.hpp"
-#include "tests/cuda/subject.hpp"
-#include "tests/kernels/op_cases.hpp"
+#include "tests/cuda/check_case.hpp"
 
 using namespace nibble;
+using namespace nibble::test;
 
 namespace {
 
@@ -21,24 +20,6 @@ constexpr std::uint32_t usual_stride = 23;
 std::uint32_t stride() {
   const char* given = std::getenv("NIBBLE_CUDA_SHAPES");
   return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : usual_stride;
-}
-
-// Few outputs say little of arithmetic that rounds inputs: of those, all together are held to it.
-constexpr std::size_t enough_outputs = 256;
-constexpr double int8_tolerance = 1e-4, float_tolerance = 1e-11;
-
-void check_case(const Case& c, double allowed, Nmse* pool = nullptr) {
-  BackendOptions exact = c.options;
-  exact.float64 = true;
-  const auto oracle = reference::make_backend(exact);
-  oracle->prepare(c.toy.plan, c.toy.weights, {});
-  const std::vector<float> expected = run_tokens(*oracle, c.toy, c.options, c.tokens, c.tokens);
-  const auto backend = make_subject(c.options);
-  backend->prepare(c.toy.plan, c.toy.weights, {});
-  const std::vector<float> got = run_tokens(*backend, c.toy, c.options, c.tokens, c.tokens);
-  if (pool != nullptr) pool->add(got, expected);
-  if (pool == nullptr || expected.size() >= enough_outputs) REQUIRE(nmse(got, expected) <= allowed);
-  REQUIRE(same_bits(run_tokens(*backend, c.toy, c.options, c.tokens, 1 + c.tokens / 3), got));
 }
 
 // A matmul's inputs are rounded where its family does so: for formats of codes.
@@ -108,4 +89,29 @@ TEST_CASE("cuda: attend equals the reference, for every type of cache") {
       check_case(attend_case(i, type, draw(random, 200)), float_tolerance);
     }
   }
+}
+
+// One token at a time, all but the first pass of each number of spans is recorded and repeated; a hundred
+// tokens at a time, none is. The window moves over spans while their number stays.
+TEST_CASE("cuda: the same bits where passes are repeated, across spans of attention") {
+  const auto window = GENERATE(0u, 300u);
+  const std::uint32_t n = 530, heads = 1, head_dim = 16, q = 2 * heads * head_dim, kv = 2 * heads * head_dim;
+  ToyPlan toy;
+  BackendOptions options;
+  toy.plan.kv = {{.n_kv_heads = heads, .head_dim = head_dim, .window = window}};
+  options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(toy.plan.kv, n, 100));
+  const Slot in = toy.inputs(q + kv, random_floats(n * std::size_t{q + kv}, 1, 2.0f));
+  const Args args{.scale = 0.2f,
+                  .layer = 0,
+                  .n_heads = 2 * heads,
+                  .n_kv_heads = heads,
+                  .head_dim = head_dim,
+                  .window = window};
+  toy.finish(
+      {.op = Op::attend, .out = {}, .a = in.part(0, q), .b = in.part(q, kv), .w = no_weight, .args = args},
+      q);
+  const auto backend = make_subject(options);
+  backend->prepare(toy.plan, toy.weights, {});
+  const std::vector<float> expected = run_tokens(*backend, toy, options, n, 100);
+  REQUIRE(same_bits(run_tokens(*backend, toy, options, n, 1), expected));
 }

@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "nibble/sample/sampler.hpp"
 #include "support/catch.hpp"
 #include "support/thrown.hpp"
 #include "support/tiny_model.hpp"
@@ -138,6 +139,42 @@ TEST_CASE("chunks of any size give the same bits, all rows or one at a time") {
     CHECK(equal);
     CHECK(next == tokens.size());
   }
+}
+
+TEST_CASE("ranked rows are those of step(), ranked") {
+  const Model model = open_tiny_model();
+  const Ids tokens = random_tokens(50, 4), others = random_tokens(7, 5);
+  const RankOptions options{.n = 5, .n_tokens = 250};
+  for (const char* backend : {"cpu", "reference"}) {
+    const Engine engine(model, {.backend = backend, .threads = 1, .sequences = 4, .batch = 16});
+    Sequence a = engine.make_sequence(), b = engine.make_sequence();
+    const StepInput whole[] = {{&a, tokens, Outputs::last}, {&b, others, Outputs::all}};
+    const std::vector<float> rows = engine.step(whole);
+    Sequence c = engine.make_sequence(), d = engine.make_sequence();
+    const StepInput in_short[] = {{&c, tokens, Outputs::last}, {&d, others, Outputs::all}};
+    const std::vector<RankedRow> ranked = engine.step_ranked(in_short, options);
+    CHECK(c.length() == a.length());
+    REQUIRE(ranked.size() == 8);
+    for (std::size_t i = 0; i < ranked.size(); ++i) {
+      const RankedRow expected = rank(row(rows, i, rows.size() / ranked.size()), options);
+      CHECK(ranked[i].top == expected.top);
+      CHECK(ranked[i].sum == expected.sum);
+      CHECK(std::ranges::equal(ranked[i].highest, expected.highest, {}, &RankedToken::token,
+                               &RankedToken::token));
+      CHECK(std::ranges::equal(ranked[i].highest, expected.highest, {}, &RankedToken::logit,
+                               &RankedToken::logit));
+    }
+  }
+  const Engine engine(model, {.threads = 1});
+  Sequence sequence = engine.make_sequence();
+  const StepInput input{&sequence, tokens};
+  const auto refused = [&](const RankOptions& o) {
+    return thrown([&] { engine.step_ranked({&input, 1}, o); }).code();
+  };
+  CHECK(refused({.n = 0, .n_tokens = 5}) == ErrorCode::invalid_argument);
+  CHECK(refused({.n = most_ranked + 1, .n_tokens = 5}) == ErrorCode::invalid_argument);
+  CHECK(refused({.n = 1, .n_tokens = 1 << 20}) == ErrorCode::invalid_argument);
+  CHECK(sequence.length() == 0);
 }
 
 TEST_CASE("progress counts the tokens of a step") {

@@ -250,6 +250,60 @@ TEST_CASE("every draw equals the chain's definition with full sorts") {
   }
 }
 
+TEST_CASE("a ranked row gives what the whole row does, where the options allow it") {
+  ReferenceRandom random(8);
+  int ranked = 0;
+  for (int trial = 0; trial < 400; ++trial) {
+    CAPTURE(trial);
+    const std::size_t n = 2 + random() % (trial % 10 == 0 ? 3000 : 100);
+    std::vector<float> logits(n);
+    // Few different values, so that equals abound; and what is no number.
+    for (float& l : logits) l = static_cast<float>(random() % 40) / 4;
+    for (std::size_t i = 0; trial % 3 == 0 && i < n; i += 1 + random() % 3)
+      logits[i] = i % 2 == 0 ? NAN : i % 5 == 0 ? infinity : -infinity;
+    logits[random() % n] = 1;
+    SamplerOptions o{.temperature = trial % 2 == 0 ? 0.0f : 1.5f,
+                     .top_k = static_cast<std::uint32_t>(random() % 80)};
+    o.seed = random();
+    const std::size_t padding = random() % 2 == 0 ? 0 : random() % n;
+    for (std::size_t i = n - padding; i < n; ++i) o.logit_bias[static_cast<std::int32_t>(i)] = -infinity;
+    Sampler whole(o, static_cast<std::uint32_t>(n)), shorter(o, static_cast<std::uint32_t>(n));
+    const std::optional<RankOptions> ranking = whole.ranking();
+    const std::size_t possible = n - padding;
+    CHECK(ranking.has_value() ==
+          (trial % 2 == 0 || (o.top_k != 0 && o.top_k < most_ranked) || possible <= most_ranked));
+    if (!ranking) continue;
+    const RankedRow row = rank(logits, *ranking);
+    if (row.highest.empty()) continue;
+    for (int draw = 0; draw < 5; ++draw, ++ranked) {
+      const Sample a = whole.sample(logits, {}), b = shorter.sample(row);
+      REQUIRE(a.token == b.token);
+      REQUIRE(a.logprob == b.logprob);
+    }
+  }
+  CHECK(ranked > 1000);
+}
+
+TEST_CASE("options that change logits need the whole row; rankings out of range are refused") {
+  const auto ranking = [](const SamplerOptions& o) { return Sampler(o, 100).ranking(); };
+  CHECK(ranking({.temperature = 0})->n == 1);
+  CHECK(ranking({.temperature = 1, .top_k = 40})->n == 41);
+  CHECK_FALSE(ranking({.temperature = 1, .top_k = 64}));
+  CHECK_FALSE(ranking({.temperature = 1, .top_k = 0}));
+  CHECK_FALSE(ranking({.temperature = 0, .repetition_penalty = 1.1f}));
+  CHECK(ranking({.temperature = 0, .repetition_penalty = 1.1f, .penalty_window = 0}));
+  CHECK_FALSE(ranking({.temperature = 0, .presence_penalty = 1}));
+  CHECK_FALSE(ranking({.temperature = 0, .frequency_penalty = -1}));
+  CHECK_FALSE(ranking({.temperature = 0, .logit_bias = {{98, -infinity}}}));
+  CHECK_FALSE(ranking({.temperature = 0, .logit_bias = {{99, 1.0f}}}));
+  CHECK(ranking({.temperature = 0, .logit_bias = {{98, -infinity}, {99, -infinity}}})->n_tokens == 98);
+  const std::vector<float> logits(3, 1.0f);
+  CHECK(thrown([&] { rank(logits, {.n = 0, .n_tokens = 3}); }).code() == ErrorCode::invalid_argument);
+  CHECK(thrown([&] { rank(logits, {.n = 65, .n_tokens = 3}); }).code() == ErrorCode::invalid_argument);
+  CHECK(thrown([&] { rank(logits, {.n = 1, .n_tokens = 4}); }).code() == ErrorCode::invalid_argument);
+  CHECK(thrown([&] { Sampler({}, 3).sample(RankedRow{}); }).code() == ErrorCode::invalid_argument);
+}
+
 TEST_CASE("the generator is the published one: splitmix64 into xoshiro256**") {
   // splitmix64's first outputs for seed 0, as its author's code gives them, are the state.
   ReferenceRandom random(0);

@@ -68,6 +68,27 @@ TEST_CASE("greedy generation is Engine::step's highest logit, token by token") {
   }
 }
 
+// A bias of 0 changes no logit, but takes the whole row.
+TEST_CASE("what is drawn from ranked rows is what is drawn from whole ones") {
+  const Model model = open_tiny_model();
+  for (const char* backend : {"cpu", "reference"}) {
+    const Engine engine(model, {.backend = backend, .threads = 1});
+    for (const float temperature : {0.0f, 0.8f, 1.5f}) {
+      CAPTURE(backend, temperature);
+      GenerateOptions options{.max_tokens = 40, .temperature = temperature, .seed = 3, .ignore_end = true};
+      Session ranked(engine);
+      const Generation a = ranked.generate(prompt, options);
+      const Snapshot after = (ranked.append(""), Snapshot(ranked));
+      options.logit_bias = {{5, 0.0f}};
+      ranked.rewind(0);
+      const Generation b = ranked.generate(prompt, options);
+      CHECK(ids(a) == ids(b));
+      CHECK(std::ranges::equal(a.tokens, b.tokens, {}, &GeneratedToken::logprob, &GeneratedToken::logprob));
+      CHECK((ranked.append(""), Snapshot(ranked)) == after);
+    }
+  }
+}
+
 TEST_CASE("text is handed out in whole characters and is all of the text") {
   for (const bool byte_level : {false, true}) {
     const Engine engine(open_tiny_model({.byte_level = byte_level}), {.threads = 1});

@@ -14,6 +14,7 @@
 
 #include "nibble/backend/kv_cache.hpp"
 #include "nibble/core/limits.hpp"
+#include "nibble/core/ranked_row.hpp"
 #include "nibble/core/watch.hpp"
 #include "nibble/model/plan.hpp"
 #include "nibble/model/weights.hpp"
@@ -79,6 +80,10 @@ class NIBBLE_API Backend {
   // Runs a batch and writes logits (outputs, vocab_size). On an error (cancelled, device_lost) the caller's
   // KV lengths stand as they were. Cancellation is seen within 50 ms. Not thread-safe.
   virtual void run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) = 0;
+  // The same for the rows (outputs) in short, where logits would be far from the caller. False, and nothing
+  // has been done: run() and rank() serve better. Errors as run().
+  virtual bool run_ranked(const Batch& batch, const RankOptions& options, std::span<RankedRow> rows,
+                          const std::stop_token& stop);
 
   // Raw pages, for forking and saved states.
   virtual void copy_pages(std::span<const PageCopy> copies) = 0;

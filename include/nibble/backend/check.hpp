@@ -14,9 +14,9 @@ namespace nibble::inline v0 {
 NIBBLE_API void check_plan(const Plan& plan, const Weights& weights);
 
 // Sizes within the options, tokens in the vocabulary, sequences and positions as Batch demands, pages present
-// and in the pool. Errors: invalid_argument.
+// and in the pool, place for `n_logits` floats. Errors: invalid_argument.
 NIBBLE_API void check_batch(const Batch& batch, const Plan& plan, const Weights& weights,
-                            const BackendOptions& options, std::span<const float> logits);
+                            const BackendOptions& options, std::uint64_t n_logits);
 
 // The token that row i of a buffer belongs to.
 inline std::uint32_t token_of(const Batch& batch, Rows rows, std::uint32_t i) {

@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "nibble/core/export.hpp"
+#include "nibble/core/ranked_row.hpp"
 
 namespace nibble::inline v0 {
 
@@ -45,16 +47,21 @@ class NIBBLE_API Sampler {
   // outside the vocabulary); the generator has not moved.
   Sample sample(std::span<const float> logits, std::span<const std::int32_t> history);
 
+  // What sample() needs of a row; nothing: all of it, for penalties, biases (but -infinity for the last
+  // tokens) or too large a top_k.
+  std::optional<RankOptions> ranking() const noexcept;
+  // The same token as of the whole row, and its log-probability within 1e-6; `row` is as ranking() says.
+  Sample sample(const RankedRow& row);
+
   const SamplerOptions& options() const noexcept { return options_; }
 
  private:
   struct Candidate {
     float logit;
     std::int32_t token;
-    double weight;  // exp(logit - the highest logit): a probability, not yet divided by their sum
+    double weight = 0;  // exp(logit - the highest logit): a probability, not yet divided by their sum
   };
   void apply_bias_and_penalties(std::span<const float> logits, std::span<const std::int32_t> history);
-  void keep_highest(std::size_t n);
   void truncate();
   std::int32_t draw();
 
@@ -65,6 +72,9 @@ class NIBBLE_API Sampler {
   std::vector<Candidate> candidates_;  // at most vocab_size, reused
   std::vector<std::uint32_t> counts_;  // (vocab_size), of tokens in the penalty window; zero between calls
 };
+
+// A row in short. Errors: invalid_argument (more tokens than logits, n out of range).
+NIBBLE_API RankedRow rank(std::span<const float> logits, const RankOptions& options);
 
 // log(softmax(logits))[token], within 1e-6: terms in float, sums in double; NaN logits count as -infinity.
 // Errors: invalid_argument (a token outside the logits, or no logit above -infinity).

@@ -1,0 +1,30 @@
+// A row of logits in short: its highest, and what log-probabilities take of all the others.
+// Made where the row is, by a backend or by rank(); what Sampler draws from without the row itself.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace nibble::inline v0 {
+
+inline constexpr std::uint32_t most_ranked = 64;
+
+struct RankOptions {
+  std::uint32_t n = 1;         // how many of the highest, 1 to most_ranked
+  std::uint32_t n_tokens = 0;  // among the tokens below this, which is in the vocabulary
+};
+
+struct RankedToken {
+  float logit = 0;
+  std::int32_t token = 0;
+};
+
+// NaN counts as -infinity, +infinity as the largest float.
+struct RankedRow {
+  std::vector<RankedToken> highest = {};  // n, or all above -infinity; of equals the lower first
+  float top = -std::numeric_limits<float>::infinity();  // the highest of the whole vocabulary
+  double sum = 0;                                       // of e^(logit - top) over all of it, within 1e-6
+};
+
+}  // namespace nibble::inline v0
