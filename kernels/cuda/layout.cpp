@@ -17,8 +17,9 @@ constexpr std::uint64_t device_alignment = 256;
 constexpr std::uint64_t most_blocks = 0x7fffffff;  // of a launch, along x
 constexpr std::uint64_t most_stretches = 65535;    // along y
 
-// Blocks that fill a device; with fewer, spans of attention are done side by side, as many as this in all.
-constexpr std::uint64_t enough_blocks = 512, most_partials = 2048;
+// Blocks that fill a device; with fewer, spans of attention are done side by side, with partial results of as
+// many queries as this in all.
+constexpr std::uint64_t enough_blocks = 512, most_partials = 16384;
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
 std::uint64_t align(std::uint64_t bytes) {
@@ -147,13 +148,13 @@ class Layouter {
       scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(
                                                     place.cols, inputs, step.args.n_experts != 0 ? uses : 0));
     } else if (step.op == Op::attend) {
-      const AttendCut cut = cut_attend(step.args);
-      const std::uint64_t blocks = rows * step.args.n_kv_heads * cut.parts;
-      const std::uint64_t floats = multiply_bytes(cut.queries, add_bytes(step.args.head_dim, 2));
-      // Partial results, and what is known so far of each block.
+      cut_attend(options_.kv_type, step.args, 1);
+      const std::uint64_t queries = multiply_bytes(rows, step.args.n_heads);
+      const std::uint64_t floats = add_bytes(step.args.head_dim, 2);
+      // Partial results, and what is known so far of each query.
       scratch_bytes_ =
           std::max(scratch_bytes_,
-                   multiply_bytes(most_partials + std::min(blocks, enough_blocks), floats * sizeof(float)));
+                   multiply_bytes(most_partials + std::min(queries, most_partials), floats * sizeof(float)));
     }
   }
 
@@ -182,23 +183,45 @@ class Layouter {
 
 }  // namespace
 
-AttendCut cut_attend(const Args& args) {
+namespace {
+
+template <KvType type>
+AttendCut cut_tiles(const Args& args, std::uint64_t queries) {
+  AttendCut cut{.queries = 16,
+                .columns = static_cast<std::uint32_t>(ceil_div(args.head_dim, attend_columns)),
+                .shared_bytes = attend_places<type, 1>(args.head_dim).bytes};
+  const std::uint32_t of_two = attend_places<type, 2>(args.head_dim).bytes;
+  if (queries > 16 && of_two <= most_shared_bytes) cut.queries = 32, cut.shared_bytes = of_two;
+  return cut;
+}
+
+AttendCut cut_floats(const Args& args) {
+  AttendCut cut{.queries = args.n_heads == args.n_kv_heads ? 1u : 4u};
+  if (attend_floats_bytes(cut.queries, args.head_dim) > most_shared_bytes) cut.queries = 1;
+  cut.shared_bytes = static_cast<std::uint32_t>(attend_floats_bytes(cut.queries, args.head_dim));
+  return cut;
+}
+
+}  // namespace
+
+AttendCut cut_attend(KvType type, const Args& args, std::uint64_t queries) {
+  constexpr std::uint32_t most_head_dim = 512;  // kernels of every type find room for it
+  if (args.head_dim > most_head_dim) refuse("head_dim", args.head_dim, most_head_dim);
+  AttendCut cut = type == KvType::F32    ? cut_floats(args)
+                  : type == KvType::F16  ? cut_tiles<KvType::F16>(args, queries)
+                  : type == KvType::BF16 ? cut_tiles<KvType::BF16>(args, queries)
+                                         : cut_tiles<KvType::Q8_0>(args, queries);
   const std::uint32_t group = args.n_heads / args.n_kv_heads;
-  AttendCut cut;
-  for (const std::uint32_t queries : {1u, 4u, 8u}) {
-    const std::uint64_t bytes = attend_shared_bytes(queries, args.head_dim);
-    if (bytes > most_shared_bytes && queries == 1) refuse("head_dim", args.head_dim, 2048);
-    if (bytes > most_shared_bytes || (queries > 1 && cut.queries >= group)) break;
-    cut.queries = queries;
-    cut.shared_bytes = static_cast<std::uint32_t>(bytes);
-  }
+  if (type != KvType::F32) cut.rows = std::max(1u, cut.queries / group);
   cut.parts = static_cast<std::uint32_t>(ceil_div(group, cut.queries));
   return cut;
 }
 
-std::uint32_t spans_together(std::uint64_t blocks, std::uint32_t n_spans) {
-  if (n_spans == 1 || blocks >= enough_blocks) return 1;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most_partials / blocks));
+std::uint32_t spans_together(const Args& args, std::uint64_t rows, std::uint64_t blocks,
+                             std::uint32_t n_spans) {
+  if (blocks >= enough_blocks) return 1;
+  const std::uint64_t most = std::max<std::uint64_t>(1, most_partials / (rows * args.n_heads));
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most));
 }
 
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options) {
