@@ -47,7 +47,7 @@ constexpr AttendPlaces attend_places(std::uint32_t head_dim) {
 template <KvType type, std::uint32_t M>
 struct AttendTiles {
   static constexpr std::uint32_t threads = attend_warps * device::warp_size;
-  static constexpr std::uint32_t resident_blocks = M == 1 ? 3 : 2;
+  static constexpr std::uint32_t resident_blocks = M == 1 && type != KvType::Q8_0 ? 3 : 2;
   AttendShape shape;
   PagesOfLayer pages;
   Input q;             // (rows, n_kv_heads, group, head_dim)
@@ -282,47 +282,40 @@ struct AttendTiles {
   }
 
   NIBBLE_DEVICE void add_scores(const Work& w, std::uint32_t n, Tiles& scores) const {
-    std::uint32_t a[M][steps][Keys::terms][4];
     Chunks<type> chunks[steps];
     NIBBLE_UNROLL
-    for (std::uint32_t h = 0; h < steps; ++h) {
-      chunks[h] = load_keys<type>(stage(w, n), h);
-      NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < M * Keys::terms; ++i) {
-        const std::uint32_t m = i / Keys::terms, term = i % Keys::terms;
-        const std::uint32_t place = (m * w.at.weights / M) + ((n * steps + h) * Keys::terms + term) * 512;
-        load_operand(shared(place), a[m][h][term]);
-      }
-    }
+    for (std::uint32_t h = 0; h < steps; ++h) chunks[h] = load_keys<type>(stage(w, n), h);
     NIBBLE_UNROLL
-    for (std::uint32_t t = 0; t < 8; ++t) {
-      std::uint32_t b[steps][2];
+    for (std::uint32_t m = 0; m < M; ++m) {
+      std::uint32_t a[steps * Keys::terms][4];
       NIBBLE_UNROLL
-      for (std::uint32_t h = 0; h < steps; ++h) chunks[h].template operand<Keys>(t, b[h]);
-      if constexpr (type == KvType::Q8_0) {
-        float sums[M][4] = {};
-        multiply_keys(sums, a, b);
-        const auto* scales = reinterpret_cast<const std::uint16_t*>(shared(w.at.key_scales)) +
-                             (warp() * shape.head_dim / kv_scale_block + n) * kv_page_size + lane() % 4 * 16;
-        const float factor[2] = {device::half_to_float(scales[t]), device::half_to_float(scales[8 + t])};
+      for (std::uint32_t i = 0; i < steps * Keys::terms; ++i)
+        load_operand(shared(m * w.at.weights / M) + (n * steps * Keys::terms + i) * 512, a[i]);
+      NIBBLE_UNROLL
+      for (std::uint32_t t = 0; t < 8; ++t) {
+        float sums[4] = {}, (&to)[4] = type == KvType::Q8_0 ? sums : scores[m][t];
         NIBBLE_UNROLL
-        for (std::uint32_t i = 0; i < M * 4; ++i)
-          scores[i / 4][t][i % 4] = device::fma(factor[i % 2], sums[i / 4][i % 4], scores[i / 4][t][i % 4]);
-      } else {
-        NIBBLE_UNROLL
-        for (std::uint32_t i = 0; i < M * Keys::terms; ++i)
-          Keys::multiply(scores[i % M][t], a[i % M][0][Keys::terms - 1 - i / M], b[0]);
+        for (std::uint32_t h = 0; h < steps; ++h) {
+          std::uint32_t b[2];
+          chunks[h].template operand<Keys>(t, b);
+          NIBBLE_UNROLL
+          for (std::uint32_t term = Keys::terms; term-- > 0;)
+            Keys::multiply(to, a[h * Keys::terms + term], b);
+        }
+        if (type == KvType::Q8_0) add_scaled(w, n, t, sums, scores[m][t], shape.head_dim);
       }
     }
   }
-  NIBBLE_DEVICE static void multiply_keys(float (&sums)[M][4],
-                                          const std::uint32_t (&a)[M][steps][Keys::terms][4],
-                                          const std::uint32_t (&b)[steps][2]) {
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < M * steps * Keys::terms; ++i) {
-      const std::uint32_t m = i % M, h = i / M % steps, term = Keys::terms - 1 - i / (M * steps);
-      Keys::multiply(sums[m], a[m][h][term], b[h]);
-    }
+  // Sums of a stage's columns, which share a scale.
+  NIBBLE_DEVICE static void add_scaled(const Work& w, std::uint32_t n, std::uint32_t t,
+                                       const float (&sums)[4], float (&scores)[4], std::uint32_t head_dim) {
+    const auto* scales = reinterpret_cast<const std::uint16_t*>(shared(w.at.key_scales)) +
+                         (warp() * head_dim / kv_scale_block + n) * kv_page_size + lane() % 4 * 16 + t;
+    const float first = device::half_to_float(scales[0]), second = device::half_to_float(scales[8]);
+    scores[0] = device::fma(first, sums[0], scores[0]);
+    scores[1] = device::fma(second, sums[1], scores[1]);
+    scores[2] = device::fma(first, sums[2], scores[2]);
+    scores[3] = device::fma(second, sums[3], scores[3]);
   }
 
   // Scores to weights in shared memory; the largest score and the sum of weights of each query.
@@ -398,59 +391,64 @@ struct AttendTiles {
     for (std::uint32_t h = 0; h < steps; ++h) {
       const std::uint32_t step = n % page_stages * steps + h;
       const Chunks<type> chunks = load_values<type>(stage(w, w.key_stages + n), h);
-      float weight[M][2][4];
       NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < 2 * M; ++i) {
-        const device::Words4 words = device::load_words4(weights_of(w, page, i / 2, step, i % 2));
-        float(&to)[4] = weight[i / 2][i % 2];
-        to[0] = device::float_of(words.x), to[1] = device::float_of(words.y);
-        to[2] = device::float_of(words.z), to[3] = device::float_of(words.w);
-      }
-      if constexpr (type == KvType::Q8_0) {
+      for (std::uint32_t m = 0; m < M; ++m) {
+        float weights[2][4];
         NIBBLE_UNROLL
-        for (std::uint32_t b = 0; b < 2; ++b) {
-          const std::uint32_t column = w.first_column + 64 * w.slice + 32 * b;
-          if (column >= shape.head_dim) break;
-          const std::uint32_t blocks = shape.head_dim / kv_scale_block;
-          const auto* scales = reinterpret_cast<const std::uint16_t*>(shared(w.at.value_scales)) +
-                               (page * kv_page_size + lane() % 4 * 16 + 4 * step) * blocks +
-                               column / kv_scale_block;
-          float scaled[M][2][4];
-          NIBBLE_UNROLL
-          for (std::uint32_t k = 0; k < 4; ++k) {
-            const float d = device::half_to_float(scales[k * blocks]);
-            NIBBLE_UNROLL
-            for (std::uint32_t i = 0; i < 2 * M; ++i) {
-              const float x = weight[i / 2][i % 2][k];
-              scaled[i / 2][i % 2][k] = x > 0.0f ? x * d : x;  // d may be anything where nothing is seen
-            }
-          }
-          multiply_values(chunks, scaled, 4 * b, 4 * b + 4, outputs);
+        for (std::uint32_t j = 0; j < 2; ++j) {
+          const device::Words4 words = device::load_words4(weights_of(w, page, m, step, j));
+          weights[j][0] = device::float_of(words.x), weights[j][1] = device::float_of(words.y);
+          weights[j][2] = device::float_of(words.z), weights[j][3] = device::float_of(words.w);
         }
-      } else {
-        multiply_values(chunks, weight, 0, 8, outputs);
+        if constexpr (type == KvType::Q8_0) {
+          float scaled[2][4];
+          NIBBLE_UNROLL
+          for (std::uint32_t b = 0; b < 2; ++b) {
+            if (w.first_column + 64 * w.slice + 32 * b >= shape.head_dim) break;
+            scale_weights(w, page, step, b, weights, scaled);
+            multiply_values<4>(chunks, scaled, 4 * b, outputs[m]);
+          }
+        } else {
+          multiply_values<8>(chunks, weights, 0, outputs[m]);
+        }
       }
     }
   }
-  NIBBLE_DEVICE static void multiply_values(const Chunks<type>& chunks, const float (&weight)[M][2][4],
-                                            std::uint32_t begin, std::uint32_t end, Tiles& outputs) {
-    std::uint32_t a[Values::terms][M][4];
+  // Weights times the scales of the warp's columns from 32 b on.
+  NIBBLE_DEVICE void scale_weights(const Work& w, std::uint32_t page, std::uint32_t step, std::uint32_t b,
+                                   const float (&weights)[2][4], float (&scaled)[2][4]) const {
+    const std::uint32_t blocks = shape.head_dim / kv_scale_block;
+    const auto* scales = reinterpret_cast<const std::uint16_t*>(shared(w.at.value_scales)) +
+                         (page * kv_page_size + lane() % 4 * 16 + 4 * step) * blocks +
+                         (w.first_column + 64 * w.slice) / kv_scale_block + b;
     NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < 4 * M; ++i) {
-      const std::uint32_t m = i / 4, j = i % 2, k = i / 2 % 2 * 2;
-      std::uint32_t terms[Values::terms];
-      split<Values>(weight[m][j][k], weight[m][j][k + 1], terms);
+    for (std::uint32_t k = 0; k < 4; ++k) {
+      const float d = device::half_to_float(scales[k * blocks]);
       NIBBLE_UNROLL
-      for (std::uint32_t n = 0; n < Values::terms; ++n) a[n][m][i % 4] = terms[n];
+      for (std::uint32_t j = 0; j < 2; ++j) {
+        const float x = weights[j][k];
+        scaled[j][k] = x > 0.0f ? x * d : x;  // where nothing is seen the scale may be anything
+      }
+    }
+  }
+  // Tiles [first, first + n) of a tile of queries.
+  template <std::uint32_t n>
+  NIBBLE_DEVICE static void multiply_values(const Chunks<type>& chunks, const float (&weights)[2][4],
+                                            std::uint32_t first, float (&outputs)[8][4]) {
+    std::uint32_t a[Values::terms][4];
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      std::uint32_t terms[Values::terms];
+      split<Values>(weights[i % 2][i / 2 * 2], weights[i % 2][i / 2 * 2 + 1], terms);
+      NIBBLE_UNROLL
+      for (std::uint32_t term = 0; term < Values::terms; ++term) a[term][i] = terms[term];
     }
     NIBBLE_UNROLL
-    for (std::uint32_t t = 0; t < 8; ++t) {
-      if (t < begin || t >= end) continue;
+    for (std::uint32_t t = 0; t < n; ++t) {
       std::uint32_t b[2];
-      chunks.template operand<Values>(t, b);
+      chunks.template operand<Values>(first + t, b);
       NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < M * Values::terms; ++i)
-        Values::multiply(outputs[i % M][t], a[Values::terms - 1 - i / M][i % M], b);
+      for (std::uint32_t term = Values::terms; term-- > 0;) Values::multiply(outputs[first + t], a[term], b);
     }
   }
 

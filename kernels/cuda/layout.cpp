@@ -190,8 +190,11 @@ AttendCut cut_tiles(const Args& args, std::uint64_t queries) {
   AttendCut cut{.queries = 16,
                 .columns = static_cast<std::uint32_t>(ceil_div(args.head_dim, attend_columns)),
                 .shared_bytes = attend_places<type, 1>(args.head_dim).bytes};
-  const std::uint32_t of_two = attend_places<type, 2>(args.head_dim).bytes;
-  if (queries > 16 && of_two <= most_shared_bytes) cut.queries = 32, cut.shared_bytes = of_two;
+  const std::uint32_t of_more = attend_places<type, most_tiles<type>>(args.head_dim).bytes;
+  if (queries > cut.queries && of_more <= most_shared_bytes) {
+    cut.queries = 16 * most_tiles<type>;
+    cut.shared_bytes = of_more;
+  }
   return cut;
 }
 

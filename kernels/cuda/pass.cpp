@@ -242,7 +242,7 @@ class Pass {
       return cut.queries == 1 ? attend_rows<AttendFloats<1>>(s, cut) : attend_rows<AttendFloats<4>>(s, cut);
     } else {
       return cut.queries == 16 ? attend_rows<AttendTiles<type, 1>>(s, cut)
-                               : attend_rows<AttendTiles<type, 2>>(s, cut);
+                               : attend_rows<AttendTiles<type, most_tiles<type>>>(s, cut);
     }
   }
 
