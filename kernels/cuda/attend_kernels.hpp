@@ -1,5 +1,5 @@
-// The kernels of attention, and how a batch's queries are cut into their blocks.
-// Between pass.cpp and the kernels; part of the list of kernels.hpp.
+// The list of the kernels of attention.
+// Part of that of kernels.hpp; attend_cut.hpp says which of them runs.
 #pragma once
 
 #include "kernels/cuda/attend_floats.hpp"

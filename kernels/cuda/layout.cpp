@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/cuda/attend_cut.hpp"
 #include "kernels/memory.hpp"
 #include "nibble/core/error.hpp"
 #include "nibble/quant/formats.hpp"
@@ -16,10 +17,6 @@ namespace {
 constexpr std::uint64_t device_alignment = 256;
 constexpr std::uint64_t most_blocks = 0x7fffffff;  // of a launch, along x
 constexpr std::uint64_t most_stretches = 65535;    // along y
-
-// Blocks that fill a device; with fewer, spans of attention are done side by side, with partial results of as
-// many queries as this in all.
-constexpr std::uint64_t enough_blocks = 512, most_partials = 16384;
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
 std::uint64_t align(std::uint64_t bytes) {
@@ -148,13 +145,12 @@ class Layouter {
       scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(
                                                     place.cols, inputs, step.args.n_experts != 0 ? uses : 0));
     } else if (step.op == Op::attend) {
-      cut_attend(options_.kv_type, step.args, 1);
+      if (step.args.head_dim > most_head_dim) refuse("head_dim", step.args.head_dim, most_head_dim);
       const std::uint64_t queries = multiply_bytes(rows, step.args.n_heads);
-      const std::uint64_t floats = add_bytes(step.args.head_dim, 2);
       // Partial results, and what is known so far of each query.
       scratch_bytes_ =
-          std::max(scratch_bytes_,
-                   multiply_bytes(most_partials + std::min(queries, most_partials), floats * sizeof(float)));
+          std::max(scratch_bytes_, multiply_bytes(most_partials + std::min(queries, most_partials),
+                                                  (step.args.head_dim + 2) * sizeof(float)));
     }
   }
 
@@ -182,50 +178,6 @@ class Layouter {
 };
 
 }  // namespace
-
-namespace {
-
-template <KvType type>
-AttendCut cut_tiles(const Args& args, std::uint64_t queries) {
-  AttendCut cut{.queries = 16,
-                .columns = static_cast<std::uint32_t>(ceil_div(args.head_dim, attend_columns)),
-                .shared_bytes = attend_places<type, 1>(args.head_dim).bytes};
-  const std::uint32_t of_more = attend_places<type, most_tiles<type>>(args.head_dim).bytes;
-  if (queries > cut.queries && of_more <= most_shared_bytes) {
-    cut.queries = 16 * most_tiles<type>;
-    cut.shared_bytes = of_more;
-  }
-  return cut;
-}
-
-AttendCut cut_floats(const Args& args) {
-  AttendCut cut{.queries = args.n_heads == args.n_kv_heads ? 1u : 4u};
-  if (attend_floats_bytes(cut.queries, args.head_dim) > most_shared_bytes) cut.queries = 1;
-  cut.shared_bytes = static_cast<std::uint32_t>(attend_floats_bytes(cut.queries, args.head_dim));
-  return cut;
-}
-
-}  // namespace
-
-AttendCut cut_attend(KvType type, const Args& args, std::uint64_t queries) {
-  constexpr std::uint32_t most_head_dim = 512;  // kernels of every type find room for it
-  if (args.head_dim > most_head_dim) refuse("head_dim", args.head_dim, most_head_dim);
-  AttendCut cut = type == KvType::F32    ? cut_floats(args)
-                  : type == KvType::F16  ? cut_tiles<KvType::F16>(args, queries)
-                  : type == KvType::BF16 ? cut_tiles<KvType::BF16>(args, queries)
-                                         : cut_tiles<KvType::Q8_0>(args, queries);
-  const std::uint32_t group = args.n_heads / args.n_kv_heads;
-  if (type != KvType::F32) cut.rows = std::max(1u, cut.queries / group);
-  cut.parts = static_cast<std::uint32_t>(ceil_div(group, cut.queries));
-  return cut;
-}
-
-std::uint32_t spans_together(const Args& args, std::uint64_t rows, std::uint64_t blocks,
-                             std::uint32_t n_spans) {
-  if (blocks >= enough_blocks) return 1;
-  const std::uint64_t most = std::max<std::uint64_t>(1, most_partials / (rows * args.n_heads));
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most));
-}
 
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options) {
   return Layouter(plan, weights, options).run();

@@ -27,15 +27,6 @@ struct BatchPlaces {
   std::uint64_t words = 0;
 };
 
-// How attention of one step is cut into blocks.
-struct AttendCut {
-  std::uint32_t queries = 1;  // of a block, at most: rows of the output times heads of a KV head's group
-  std::uint32_t rows = 1;
-  std::uint32_t parts = 1;    // blocks that share a row's group
-  std::uint32_t columns = 1;  // blocks that share head_dim
-  std::uint32_t shared_bytes = 0;
-};
-
 struct Layout {
   std::vector<WeightPlace> weights;          // by WeightId
   std::vector<std::uint64_t> ropes, orders;  // in the block of weights: inverse frequencies, columns
@@ -50,13 +41,5 @@ struct Layout {
 
 // Errors: limit (more than 64 bits hold), unsupported (heads or matrices larger than kernels take).
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options);
-
-// `queries`: those of neighbouring rows of one sequence, or more; what they give does not depend on it.
-// Errors: unsupported (head_dim).
-AttendCut cut_attend(KvType type, const Args& args, std::uint64_t queries);
-// Spans that are done side by side by `blocks` blocks each, of which `rows` rows of the output come; 1: each
-// block does all of its own.
-std::uint32_t spans_together(const Args& args, std::uint64_t rows, std::uint64_t blocks,
-                             std::uint32_t n_spans);
 
 }  // namespace nibble::inline v0::cuda

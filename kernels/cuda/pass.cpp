@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/cuda/attend_cut.hpp"
 #include "nibble/backend/check.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -237,7 +238,8 @@ class Pass {
                                   in_batch(at.sequence), pages(g)});
     if (n_rows(s.out) == 0) return;
     const std::uint32_t group = g.n_heads / g.n_kv_heads;
-    const AttendCut cut = cut_attend(type, g, n_rows(s.out) <= few_rows ? 1 : n_neighbours(s.out) * group);
+    const AttendCut cut =
+        cut_attend<type>(group, g.head_dim, n_rows(s.out) <= few_rows ? 1 : n_neighbours(s.out) * group);
     if constexpr (type == KvType::F32) {
       return cut.queries == 1 ? attend_rows<AttendFloats<1>>(s, cut) : attend_rows<AttendFloats<4>>(s, cut);
     } else {
@@ -306,7 +308,8 @@ class Pass {
                   .softcap = g.softcap,
                   .partials = {},
                   .first_span = 0};
-    const std::uint32_t together = spans_together(g, rows, std::uint64_t{blocks} * cut.columns * runs, spans);
+    const std::uint32_t together =
+        spans_together(std::uint64_t{rows} * g.n_heads, std::uint64_t{blocks} * cut.columns * runs, spans);
     if (together == 1) return runtime_.launch({blocks * cut.columns, runs, cut.shared_bytes}, kernel);
     kernel.partials = {p_.activation<float>(p_.layout.scratch), together, rows * g.n_heads, g.head_dim};
     for (std::uint32_t first = 0; first < spans; first += together) {

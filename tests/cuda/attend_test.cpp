@@ -87,7 +87,7 @@ TEST_CASE("cuda: attend over several spans equals the reference, and itself howe
                     Typed{KvType::F16, halves}, Typed{KvType::BF16, wide}, Typed{KvType::Q8_0, rows},
                     Typed{KvType::Q8_0, halves}, Typed{KvType::F32, rows});
   CAPTURE(to_string(type), shape.group, shape.head_dim);
-  const Case c = make_case(shape, type, 290);
+  const Case c = make_case(shape, type, 270);
   BackendOptions exact = c.options;
   exact.float64 = true;
   const auto oracle = reference::make_backend(exact);

@@ -13,9 +13,9 @@ models=${MODELS:-"llama-3.2-1b:Q4_0 llama-3.2-1b:Q4_K_M llama-3.2-1b:Q8_0 llama-
 
 build() {
   cmake --preset cuda -DNIBBLE_CUDA_ARCHITECTURES="${ARCHITECTURES:-80;86;89;90a;120}"
-  cmake --build build/cuda --target test_cuda_device nibble_cli bench_cuda
+  cmake --build build/cuda --target test_cuda_device nibble_cli bench_cuda bench_cuda_attend
   mkdir -p "$kit/lib"
-  cp build/cuda/tests/cuda/test_cuda_device build/cuda/bin/nibble build/cuda/bench/cuda/bench_cuda "$kit/"
+  cp build/cuda/tests/cuda/test_cuda_device build/cuda/bin/nibble build/cuda/bench/cuda/bench_cuda* "$kit/"
   ldd "$kit/nibble" "$kit/test_cuda_device" | awk '/pcre2|utf8proc|libedit|libbsd|libmd|libtinfo/ {print $3}' |
     sort -u | xargs -I{} cp -L {} "$kit/lib/"
 }
@@ -73,6 +73,7 @@ else
 fi
 
 check matmuls "$kit/bench_cuda"
+check attention "$kit/bench_cuda_attend" "$(sed -n 's,^ceiling:.* \([0-9]*\) GB/s.*,\1,p' "$results/matmuls.log" | head -n 1)"
 
 time_model() {
   "$kit/nibble" bench --synthetic "$1" --backend cuda -p 512,2048 -n 64 -d 0,4096 -b 1,4,16,32 -r 2 -o md
@@ -84,6 +85,7 @@ done
 echo
 # Of the matmuls those of one row of inputs; all others are in the log.
 grep -E '^(read|ceiling)| 1  few' "$results/matmuls.log" || true
+grep '^attend' "$results/attention.log" || true
 echo
 cat "$results"/bench_*.log | grep '^|' | awk '!seen[$0]++' || true
 echo
