@@ -68,15 +68,15 @@ class OnDevice {
   std::size_t n_;
 };
 
-struct Shape {
+struct HeadShape {
   const char* name;
   std::uint32_t n_kv_heads, group, head_dim;
 };
-constexpr Shape shapes[] = {{"1b", 8, 4, 64}, {"8b", 8, 4, 128}};
+constexpr HeadShape shapes[] = {{"1b", 8, 4, 64}, {"8b", 8, 4, 128}};
 
 // `sequences` of `depth` positions each, of which the last `rows` are queries.
 struct Work {
-  Shape shape;
+  HeadShape shape;
   std::uint32_t sequences, depth, rows;
 
   std::uint32_t queries() const { return sequences * rows * shape.n_kv_heads * shape.group; }
@@ -102,7 +102,7 @@ class Bench {
 
   template <KvType type>
   void time(const char* type_name, const Work& work) const {
-    const Shape& shape = work.shape;
+    const HeadShape& shape = work.shape;
     const std::size_t page_bytes = 2 * shape.n_kv_heads * head_bytes<type>(shape.head_dim);
     const std::size_t bytes = work.pages() * page_bytes;
     const std::size_t enough = std::size_t{4} * properties_.l2CacheSize + (std::size_t{256} << 20);
@@ -134,7 +134,7 @@ class Bench {
   double time_launches(Kernel kernel, const Work& work, const AttendCut& cut, std::size_t page_bytes,
                        std::uint32_t copies, const OnDevice<std::byte>& pool, const OnDevice<float>& q,
                        const OnDevice<float>& out) const {
-    const Shape& shape = work.shape;
+    const HeadShape& shape = work.shape;
     const std::uint32_t n_rows = work.sequences * work.rows, heads = shape.n_kv_heads * shape.group;
     std::vector<std::uint32_t> positions, owner, first, table(std::size_t{copies} * work.pages());
     std::iota(table.begin(), table.end(), 0);
@@ -225,7 +225,7 @@ int main(int argc, char** argv) {
     bench.time<KvType::F16>("f16", work);
     bench.time<KvType::Q8_0>("q8_0", work);
   };
-  for (const Shape& shape : shapes) {
+  for (const HeadShape& shape : shapes) {
     for (const std::uint32_t sequences : {1u, 8u, 32u})
       for (const std::uint32_t depth : {1024u, 4096u, 32768u}) time_all({shape, sequences, depth, 1});
     for (const std::uint32_t rows : {512u, 2048u, 8192u}) time_all({shape, 1, rows, rows});

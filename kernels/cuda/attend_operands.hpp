@@ -93,8 +93,11 @@ inline constexpr std::uint32_t stage_steps = type == KvType::Q8_0 ? 2 : 1;
 template <KvType type>
 inline constexpr std::uint32_t kv_bytes = type == KvType::Q8_0 ? 1 : 2;
 
-// Where byte `offset` of a stage is: so that the lanes of a load find different banks.
-NIBBLE_DEVICE std::uint32_t in_stage(std::uint32_t offset) { return offset ^ (offset >> 2 & 0x60u); }
+// Where a byte of a stage is, so that the lanes of a load find different banks: of its offset the parts that
+// all lanes share and that one lane has to itself, which share no bit.
+NIBBLE_DEVICE std::uint32_t in_stage(std::uint32_t of_all, std::uint32_t of_lane) {
+  return (of_all ^ (of_all >> 2 & 0x60u)) ^ (of_lane ^ (of_lane >> 2 & 0x60u));
+}
 
 // Of step h of a stage what one lane holds: four rows of eight neighbours.
 template <KvType type>
@@ -135,8 +138,8 @@ NIBBLE_DEVICE Chunks<type> load_keys(const std::byte* stage, std::uint32_t h) {
   Chunks<type> chunks;
   NIBBLE_UNROLL
   for (std::uint32_t i = 0; i < 4; ++i) {
-    const std::uint32_t element = (16 * h + 4 * i + q) * kv_page_size + 8 * r;
-    chunks.load(i, stage + in_stage(element * kv_bytes<type>));
+    constexpr std::uint32_t row = kv_page_size * kv_bytes<type>;
+    chunks.load(i, stage + in_stage((16 * h + 4 * i) * row, q * row + 8 * r * kv_bytes<type>));
   }
   return chunks;
 }
@@ -148,12 +151,12 @@ NIBBLE_DEVICE Chunks<type> load_values(const std::byte* stage, std::uint32_t h) 
   NIBBLE_UNROLL
   for (std::uint32_t i = 0; i < 4; ++i) {
     if constexpr (type == KvType::Q8_0) {
-      const std::uint32_t row = ((2 * h + i / 2) * 4 + q) * 128 + i % 2 * 64;
+      const std::uint32_t row = (2 * h + i / 2) * 512 + i % 2 * 64;
       NIBBLE_UNROLL
       for (std::uint32_t b = 0; b < 2; ++b)
-        chunks.word[i][b] = device::load_word(stage + in_stage(row + 32 * b + 4 * r));
+        chunks.word[i][b] = device::load_word(stage + in_stage(row + 32 * b, q * 128 + 4 * r));
     } else {
-      chunks.load(i, stage + in_stage((i * 4 + q) * 128 + 16 * r));
+      chunks.load(i, stage + in_stage(i * 512, q * 128 + 16 * r));
     }
   }
   return chunks;

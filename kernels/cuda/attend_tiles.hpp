@@ -71,6 +71,7 @@ struct AttendTiles {
     std::uint32_t slice, stretch;                   // this warp's; a stretch beyond: none
     // Of the span:
     std::uint32_t first, begin, end;           // positions
+    const std::byte* keys;                     // of the warp's page
     std::uint32_t key_stages;                  // 0 where no position of the warp's is seen
     std::uint32_t first_page, n_value_stages;  // pages
   };
@@ -98,37 +99,39 @@ struct AttendTiles {
     w.stretches = attend_warps / w.slices;
     w.slice = warp() % w.slices;
     w.stretch = warp() / w.slices;
-    Softmax softmax[M][2], so_far[M][2] = {};
-    Tiles next, total = {};
-    std::uint32_t span = w.tile.first_span();
-    const std::uint32_t end = w.tile.end_span();
+    std::uint32_t span = w.tile.first_span(), end = w.tile.end_span();
+    const std::uint32_t nth = device::block_y() / shape.runs;
     if (partials.data != nullptr) {
-      const std::uint32_t nth = device::block_y() / shape.runs;
       span += first_span + nth;
       if (span >= end) return;
-      load_queries(w);
-      compute_span(w, span, next, softmax);
-      if (w.stretch == 0) store_partial(w, nth, next, softmax);
-      return;
+      end = span + 1;
     }
     load_queries(w);
-    for (; span < end; ++span) {
-      compute_span(w, span, next, softmax);
-      if (w.stretch != 0) continue;
+    Softmax so_far[M][2] = {};
+    Tiles outputs = {};
+    for (; span < end; ++span) merge_span(w, span, outputs, so_far);
+    if (w.stretch != 0) return;
+    if (partials.data != nullptr)
+      store_partial(w, nth, outputs, so_far);
+    else
+      store_outputs(w, outputs, so_far);
+  }
+
+  NIBBLE_DEVICE void merge_span(Work& w, std::uint32_t span, Tiles& outputs, Softmax (&so_far)[M][2]) const {
+    Softmax softmax[M][2];
+    Tiles next;
+    compute_span(w, span, next, softmax);
+    if (w.stretch != 0) return;
+    NIBBLE_UNROLL
+    for (std::uint32_t n = 0; n < 2 * M; ++n) {
+      const std::uint32_t m = n / 2, j = n % 2;
+      const Weighing by = merge(so_far[m][j], softmax[m][j]);
       NIBBLE_UNROLL
-      for (std::uint32_t m = 0; m < M; ++m) {
-        NIBBLE_UNROLL
-        for (std::uint32_t j = 0; j < 2; ++j) {
-          const Weighing by = merge(so_far[m][j], softmax[m][j]);
-          NIBBLE_UNROLL
-          for (std::uint32_t i = 0; i < 16; ++i) {
-            float& value = total[m][i / 2][2 * j + i % 2];
-            value = merged(value, next[m][i / 2][2 * j + i % 2], by);
-          }
-        }
+      for (std::uint32_t i = 0; i < 16; ++i) {
+        float& value = outputs[m][i / 2][2 * j + i % 2];
+        value = merged(value, next[m][i / 2][2 * j + i % 2], by);
       }
     }
-    if (w.stretch == 0) store_outputs(w, total, so_far);
   }
 
   // Queries as operands, scaled so that the largest of each is in [2^14, 2^15); what scores are to be
@@ -190,6 +193,7 @@ struct AttendTiles {
     const std::uint32_t end_page = mine + n_pages < to ? mine + n_pages : to;
     w.n_value_stages =
         w.stretch < w.stretches && end_page > w.first_page ? (end_page - w.first_page) * page_stages : 0;
+    if (w.key_stages != 0) w.keys = part(w, warp(), w.tile.kv_head);
     device::sync_block();  // queries are there, and of the last span nothing is read any more
     if (type == KvType::Q8_0 && w.key_stages != 0) copy_scales(w);
     for (std::uint32_t n = 0; n < depth - 1; ++n) copy_stage(w, n);
@@ -230,36 +234,45 @@ struct AttendTiles {
   }
 
   NIBBLE_DEVICE void copy_keys(const Work& w, std::uint32_t n, std::byte* to) const {
-    const std::byte* head = part(w, warp(), w.tile.kv_head);
     NIBBLE_UNROLL
     for (std::uint32_t i = 0; i < 4; ++i) {
-      const std::uint32_t offset = (i * device::warp_size + lane()) * 16, from = n * stage_bytes + offset;
+      const std::uint32_t from = n * stage_bytes + i * 512 + lane() * 16;
       const bool is_inside = from < shape.head_dim * kv_page_size * kv_bytes<type>;
-      device::copy_async16_or_zero(to + in_stage(offset), is_inside ? head + from : head, is_inside);
+      device::copy_async16_or_zero(to + in_stage(i * 512, lane() * 16), is_inside ? w.keys + from : w.keys,
+                                   is_inside);
     }
   }
 
   // Zeros where no query sees the position: what lies there may be anything.
   NIBBLE_DEVICE void copy_values(const Work& w, std::uint32_t n, std::byte* to) const {
     constexpr std::uint32_t row_bytes = 64 * kv_bytes<type>, line_rows = 128 / row_bytes;
-    const std::uint32_t page = w.first_page + n / page_stages, byte = lane() % 8 * 16;
-    const std::uint32_t column = w.first_column + w.slice * 64 + byte % row_bytes / kv_bytes<type>;
+    const std::uint32_t page = w.first_page + n / page_stages, first_slot = n % page_stages * 4 * steps;
     const std::byte* head = part(w, page, shape.n_kv_heads + w.tile.kv_head);
+    if (type != KvType::Q8_0 && shape.head_dim % 8 != 0)
+      return copy_values_singly(w, page, first_slot, reinterpret_cast<const std::uint16_t*>(head), to);
+    const std::uint32_t byte = lane() % 8 * 16;
+    const std::uint32_t column = w.first_column + w.slice * 64 + byte % row_bytes / kv_bytes<type>;
     NIBBLE_UNROLL
     for (std::uint32_t i = 0; i < 4; ++i) {
-      const std::uint32_t slot =
-          lane() / 8 * 16 + n % page_stages * 4 * steps + i * line_rows + byte / row_bytes;
-      const std::uint32_t position = w.first + page * kv_page_size + slot;
-      const bool is_seen = position >= w.begin && position < w.end && column < shape.head_dim;
-      const std::byte* from = head + (std::size_t{slot} * shape.head_dim + column) * kv_bytes<type>;
-      std::byte* place = to + in_stage((i * device::warp_size + lane()) * 16);
-      if (shape.head_dim % 8 == 0) {
-        device::copy_async16_or_zero(place, is_seen ? from : head, is_seen);
-      } else {
-        for (std::uint32_t k = 0; k < 8; ++k)
-          reinterpret_cast<std::uint16_t*>(place)[k] =
-              is_seen && column + k < shape.head_dim ? reinterpret_cast<const std::uint16_t*>(from)[k] : 0;
-      }
+      const std::uint32_t slot = lane() / 8 * 16 + first_slot + i * line_rows + byte / row_bytes;
+      const bool seen = column < shape.head_dim && is_seen(w, page, slot);
+      device::copy_async16_or_zero(
+          to + in_stage(i * 512, lane() * 16),
+          seen ? head + (std::size_t{slot} * shape.head_dim + column) * kv_bytes<type> : head, seen);
+    }
+  }
+  NIBBLE_DEVICE static bool is_seen(const Work& w, std::uint32_t page, std::uint32_t slot) {
+    const std::uint32_t position = w.first + page * kv_page_size + slot;
+    return position >= w.begin && position < w.end;
+  }
+  // Rows that do not begin at multiples of sixteen bytes.
+  NIBBLE_DEVICE void copy_values_singly(const Work& w, std::uint32_t page, std::uint32_t first_slot,
+                                        const std::uint16_t* head, std::byte* to) const {
+    for (std::uint32_t i = lane(); i < stage_bytes / 2; i += device::warp_size) {
+      const std::uint32_t slot = i / 64 % 4 * 16 + first_slot + i / 256;
+      const std::uint32_t column = w.first_column + w.slice * 64 + i % 64;
+      *reinterpret_cast<std::uint16_t*>(to + in_stage(0, 2 * i)) =
+          column < shape.head_dim && is_seen(w, page, slot) ? head[slot * shape.head_dim + column] : 0;
     }
   }
 
@@ -330,11 +343,23 @@ struct AttendTiles {
       const auto* range = reinterpret_cast<const std::uint32_t*>(shared(w.at.ranges)) + 2 * row(m, j);
       const std::uint32_t first =
           w.first + warp() * kv_page_size + lane() % 4 * 16 - range[0];  // may wrap around
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < 16; ++i) {
+        float& score = scores[m][i % 8][2 * j + i / 8];
+        score = score * factor;
+      }
+      if (softcap != 0.0f) {
+        NIBBLE_UNROLL
+        for (std::uint32_t i = 0; i < 16; ++i) {
+          float& score = scores[m][i % 8][2 * j + i / 8];
+          score = soft_capped(score, softcap);
+        }
+      }
       float max = none;
       NIBBLE_UNROLL
       for (std::uint32_t i = 0; i < 16; ++i) {
         float& score = scores[m][i % 8][2 * j + i / 8];
-        score = first + i < range[1] ? soft_capped(score * factor, softcap) : none;
+        score = first + i < range[1] ? score : none;
         max = device::max(max, score);
       }
       max = device::max(max, device::shuffle_xor(max, 1));
