@@ -237,9 +237,8 @@ struct AttendTiles {
     NIBBLE_UNROLL
     for (std::uint32_t i = 0; i < 4; ++i) {
       const std::uint32_t from = n * stage_bytes + i * 512 + lane() * 16;
-      const bool is_inside = from < shape.head_dim * kv_page_size * kv_bytes<type>;
-      device::copy_async16_or_zero(to + in_stage(i * 512, lane() * 16), is_inside ? w.keys + from : w.keys,
-                                   is_inside);
+      device::copy_async16_or_zero(to + in_stage(i * 512, lane() * 16), w.keys + from,
+                                   from < shape.head_dim * kv_page_size * kv_bytes<type>);
     }
   }
 
@@ -250,20 +249,16 @@ struct AttendTiles {
     const std::byte* head = part(w, page, shape.n_kv_heads + w.tile.kv_head);
     if (type != KvType::Q8_0 && shape.head_dim % 8 != 0)
       return copy_values_singly(w, page, first_slot, reinterpret_cast<const std::uint16_t*>(head), to);
-    const std::uint32_t byte = lane() % 8 * 16;
+    const std::uint32_t byte = lane() % 8 * 16, slot = lane() / 8 * 16 + first_slot + byte / row_bytes;
     const std::uint32_t column = w.first_column + w.slice * 64 + byte % row_bytes / kv_bytes<type>;
+    const std::byte* from = head + (slot * shape.head_dim + column) * kv_bytes<type>;
+    const std::uint32_t position = w.first + page * kv_page_size + slot - w.begin;  // may wrap around
+    const std::uint32_t n_seen = column < shape.head_dim ? w.end - w.begin : 0;
     NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < 4; ++i) {
-      const std::uint32_t slot = lane() / 8 * 16 + first_slot + i * line_rows + byte / row_bytes;
-      const bool seen = column < shape.head_dim && is_seen(w, page, slot);
-      device::copy_async16_or_zero(
-          to + in_stage(i * 512, lane() * 16),
-          seen ? head + (std::size_t{slot} * shape.head_dim + column) * kv_bytes<type> : head, seen);
-    }
-  }
-  NIBBLE_DEVICE static bool is_seen(const Work& w, std::uint32_t page, std::uint32_t slot) {
-    const std::uint32_t position = w.first + page * kv_page_size + slot;
-    return position >= w.begin && position < w.end;
+    for (std::uint32_t i = 0; i < 4; ++i)
+      device::copy_async16_or_zero(to + in_stage(i * 512, lane() * 16),
+                                   from + i * line_rows * shape.head_dim * kv_bytes<type>,
+                                   position + i * line_rows < n_seen);
   }
   // Rows that do not begin at multiples of sixteen bytes.
   NIBBLE_DEVICE void copy_values_singly(const Work& w, std::uint32_t page, std::uint32_t first_slot,
@@ -271,8 +266,11 @@ struct AttendTiles {
     for (std::uint32_t i = lane(); i < stage_bytes / 2; i += device::warp_size) {
       const std::uint32_t slot = i / 64 % 4 * 16 + first_slot + i / 256;
       const std::uint32_t column = w.first_column + w.slice * 64 + i % 64;
+      const std::uint32_t position = w.first + page * kv_page_size + slot;
       *reinterpret_cast<std::uint16_t*>(to + in_stage(0, 2 * i)) =
-          column < shape.head_dim && is_seen(w, page, slot) ? head[slot * shape.head_dim + column] : 0;
+          column < shape.head_dim && position - w.begin < w.end - w.begin
+              ? head[slot * shape.head_dim + column]
+              : 0;
     }
   }
 

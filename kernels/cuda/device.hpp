@@ -195,7 +195,7 @@ NIBBLE_DEVICE void copy_async16(void* shared_memory, const void* global) {
                    static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_memory))),
                "l"(global));
 }
-// The same, or sixteen bytes of zeros; `global` is an address inside of an allocation either way.
+// The same, or sixteen bytes of zeros, for which nothing is read.
 NIBBLE_DEVICE void copy_async16_or_zero(void* shared_memory, const void* global, bool copy) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
                    static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_memory))),
