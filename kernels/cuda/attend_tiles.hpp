@@ -9,39 +9,9 @@
 // 64, 128, more), one chain along its positions; the stretches are added in order.
 #pragma once
 
-#include "kernels/cuda/attend_operands.hpp"
+#include "kernels/cuda/attend_copies.hpp"
 
 namespace nibble::inline v0::cuda {
-
-inline constexpr std::uint32_t attend_warps = attend_span / kv_page_size;
-// Columns of outputs of a block; a larger head_dim takes several, each of which computes all weights.
-inline constexpr std::uint32_t attend_columns = 64 * attend_warps;
-
-// Where things lie in a block's shared memory, in bytes. M: tiles of 16 queries.
-struct AttendPlaces {
-  std::uint32_t weights, stages, key_scales, value_scales, ranges, factors, maxima, sums, bytes;
-};
-template <KvType type, std::uint32_t M>
-inline constexpr std::uint32_t attend_depth = M == 1 ? 4 : 3;  // stages of a warp
-// Of Q8_0's scales of a head's keys in a page, and of its values.
-constexpr std::uint32_t scale_bytes(std::uint32_t head_dim) { return kv_page_size * 2 / 32 * head_dim; }
-template <KvType type, std::uint32_t M>
-constexpr AttendPlaces attend_places(std::uint32_t head_dim) {
-  constexpr std::uint32_t steps = stage_steps<type>, queries = 16 * M;
-  const std::uint32_t key_steps = (head_dim + 16 * steps - 1) / (16 * steps) * steps;
-  AttendPlaces p{};
-  // First queries: (M, steps, terms, lane, a).
-  p.weights = M * key_steps * KvOperands<type>::Keys::terms * 512;
-  p.stages = p.weights + queries * attend_span * 4;  // weights (page, M, step, half of rows, lane, 4)
-  p.key_scales = p.stages + attend_warps * attend_depth<type, M> * stage_bytes;
-  p.value_scales = p.key_scales + (type == KvType::Q8_0 ? attend_warps * scale_bytes(head_dim) : 0);
-  p.ranges = p.value_scales + (p.value_scales - p.key_scales);  // (queries, 2)
-  p.factors = p.ranges + queries * 8;
-  p.maxima = p.factors + queries * 4;              // (warps, queries)
-  p.sums = p.maxima + attend_warps * queries * 4;  // likewise
-  p.bytes = p.sums + attend_warps * queries * 4;
-  return p;
-}
 
 // Blocks (those of the shape times ceil(head_dim / attend_columns), runs times the spans done side by side).
 template <KvType type, std::uint32_t M>
@@ -63,18 +33,7 @@ struct AttendTiles {
   static constexpr std::uint32_t n_queries = 16 * M, depth = attend_depth<type, M>;
   static constexpr std::uint32_t steps = stage_steps<type>, page_stages = 4 / steps;
 
-  // What a thread knows of its block's work.
-  struct Work {
-    AttendTile tile;
-    AttendPlaces at;
-    std::uint32_t first_column, slices, stretches;  // of outputs; slices of 64 columns
-    std::uint32_t slice, stretch;                   // this warp's; a stretch beyond: none
-    // Of the span:
-    std::uint32_t first, begin, end;           // positions
-    const std::byte* keys;                     // of the warp's page
-    std::uint32_t key_stages;                  // 0 where no position of the warp's is seen
-    std::uint32_t first_page, n_value_stages;  // pages
-  };
+  using Work = AttendWork;
 
   NIBBLE_DEVICE static std::byte* shared(std::uint32_t offset) { return device::shared() + offset; }
   NIBBLE_DEVICE static std::uint32_t warp() { return device::thread() / device::warp_size; }
@@ -193,9 +152,9 @@ struct AttendTiles {
     const std::uint32_t end_page = mine + n_pages < to ? mine + n_pages : to;
     w.n_value_stages =
         w.stretch < w.stretches && end_page > w.first_page ? (end_page - w.first_page) * page_stages : 0;
-    if (w.key_stages != 0) w.keys = part(w, warp(), w.tile.kv_head);
+    if (w.key_stages != 0) w.keys = copies(w).part(warp(), w.tile.kv_head);
     device::sync_block();  // queries are there, and of the last span nothing is read any more
-    if (type == KvType::Q8_0 && w.key_stages != 0) copy_scales(w);
+    if (type == KvType::Q8_0 && w.key_stages != 0) copies(w).copy_scales();
     for (std::uint32_t n = 0; n < depth - 1; ++n) copy_stage(w, n);
     Tiles scores = {};
     for (std::uint32_t n = 0; n < w.key_stages; ++n) {
@@ -212,79 +171,16 @@ struct AttendTiles {
     if (w.stretches > 1) add_stretches(w, outputs);
   }
 
-  // Of a head in a page of the span, which some query sees.
-  NIBBLE_DEVICE const std::byte* part(const Work& w, std::uint32_t page, std::uint32_t head) const {
-    return pages.part(w.tile.sequence, w.first + page * kv_page_size, head);
+  NIBBLE_DEVICE AttendCopies<type> copies(const Work& w) const { return {shape, pages, w}; }
+  NIBBLE_DEVICE void copy_stage(const Work& w, std::uint32_t n) const {
+    copies(w).copy_stage(n, stage(w, n));
+    device::end_copy_group();
   }
-
   // Waits for stage n, and sends for the one whose place the last left.
   NIBBLE_DEVICE void next_stage(const Work& w, std::uint32_t n) const {
     device::wait_copies<depth - 2>();
     device::sync_warp();
     copy_stage(w, n + depth - 1);
-  }
-
-  // Stage n of the warp's, of keys and then of values; a group of copies even if there is none.
-  NIBBLE_DEVICE void copy_stage(const Work& w, std::uint32_t n) const {
-    if (n < w.key_stages)
-      copy_keys(w, n, stage(w, n));
-    else if (n - w.key_stages < w.n_value_stages)
-      copy_values(w, n - w.key_stages, stage(w, n));
-    device::end_copy_group();
-  }
-
-  NIBBLE_DEVICE void copy_keys(const Work& w, std::uint32_t n, std::byte* to) const {
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < 4; ++i) {
-      const std::uint32_t from = n * stage_bytes + i * 512 + lane() * 16;
-      device::copy_async16_or_zero(to + in_stage(i * 512, lane() * 16), w.keys + from,
-                                   from < shape.head_dim * kv_page_size * kv_bytes<type>);
-    }
-  }
-
-  // Zeros where no query sees the position: what lies there may be anything.
-  NIBBLE_DEVICE void copy_values(const Work& w, std::uint32_t n, std::byte* to) const {
-    constexpr std::uint32_t row_bytes = 64 * kv_bytes<type>, line_rows = 128 / row_bytes;
-    const std::uint32_t page = w.first_page + n / page_stages, first_slot = n % page_stages * 4 * steps;
-    const std::byte* head = part(w, page, shape.n_kv_heads + w.tile.kv_head);
-    if (type != KvType::Q8_0 && shape.head_dim % 8 != 0)
-      return copy_values_singly(w, page, first_slot, reinterpret_cast<const std::uint16_t*>(head), to);
-    const std::uint32_t byte = lane() % 8 * 16, slot = lane() / 8 * 16 + first_slot + byte / row_bytes;
-    const std::uint32_t column = w.first_column + w.slice * 64 + byte % row_bytes / kv_bytes<type>;
-    const std::byte* from = head + (slot * shape.head_dim + column) * kv_bytes<type>;
-    const std::uint32_t position = w.first + page * kv_page_size + slot - w.begin;  // may wrap around
-    const std::uint32_t n_seen = column < shape.head_dim ? w.end - w.begin : 0;
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < 4; ++i)
-      device::copy_async16_or_zero(to + in_stage(i * 512, lane() * 16),
-                                   from + i * line_rows * shape.head_dim * kv_bytes<type>,
-                                   position + i * line_rows < n_seen);
-  }
-  // Rows that do not begin at multiples of sixteen bytes.
-  NIBBLE_DEVICE void copy_values_singly(const Work& w, std::uint32_t page, std::uint32_t first_slot,
-                                        const std::uint16_t* head, std::byte* to) const {
-    for (std::uint32_t i = lane(); i < stage_bytes / 2; i += device::warp_size) {
-      const std::uint32_t slot = i / 64 % 4 * 16 + first_slot + i / 256;
-      const std::uint32_t column = w.first_column + w.slice * 64 + i % 64;
-      const std::uint32_t position = w.first + page * kv_page_size + slot;
-      *reinterpret_cast<std::uint16_t*>(to + in_stage(0, 2 * i)) =
-          column < shape.head_dim && position - w.begin < w.end - w.begin
-              ? head[slot * shape.head_dim + column]
-              : 0;
-    }
-  }
-
-  // Q8_0's scales of this warp's page, of keys and of values.
-  NIBBLE_DEVICE void copy_scales(const Work& w) const {
-    const std::uint32_t bytes = scale_bytes(shape.head_dim);
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < 2; ++i) {
-      const std::byte* from =
-          part(w, warp(), w.tile.kv_head + i * shape.n_kv_heads) + std::size_t{kv_page_size} * shape.head_dim;
-      std::byte* to = shared(i == 0 ? w.at.key_scales : w.at.value_scales) + warp() * bytes;
-      for (std::uint32_t at = lane() * 16; at < bytes; at += device::warp_size * 16)
-        device::copy_async16(to + at, from + at);
-    }
   }
 
   NIBBLE_DEVICE void load_operand(const std::byte* from, std::uint32_t (&a)[4]) const {
