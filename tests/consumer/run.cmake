@@ -30,7 +30,7 @@ if(way STREQUAL "static")
 else()
   # Optimised lightly: what is tried here is how the pieces join, not how fast they are.
   try_consumer(subfolder -DNIBBLE_FOLDER=${source} -DBUILD_SHARED_LIBS=ON -DNIBBLE_INSTALL=ON
-               -DCMAKE_CXX_FLAGS_RELEASE=-O1)
+               -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNIBBLE_CPU_TIER_OPTIONS=-O1)
   try_installed(installed ${work}/subfolder/nibble)
   file(GLOB_RECURSE library ${work}/prefix/libnibble.so)
   run(test -f ${library})

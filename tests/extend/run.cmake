@@ -42,6 +42,7 @@ endif()
 
 # Optimised lightly: what is tried here is whether the pieces join.
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/program -B ${work}/build -G ${generator} -DEXTENDED_NIBBLE=${copy}
-    -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_CXX_COMPILER_LAUNCHER=${launcher} -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1)
+    -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_CXX_COMPILER_LAUNCHER=${launcher} -DCMAKE_BUILD_TYPE=Release
+    -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNIBBLE_CPU_TIER_OPTIONS=-O1)
 run(${CMAKE_COMMAND} --build ${work}/build)
 run(${work}/build/extended ${model} ${work}/toy.gguf)

@@ -14,7 +14,11 @@ constexpr int n_shapes = 20;
 constexpr std::uint32_t two_span_seeds[] = {7, 43}, three_span_seeds[] = {7};
 constexpr KvType three_span_types[] = {KvType::F16};
 #else
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // ten times slower
+constexpr int n_shapes = 40;
+#else
 constexpr int n_shapes = 200;
+#endif
 constexpr std::uint32_t two_span_seeds[] = {6, 13, 24}, three_span_seeds[] = {23, 24};
 constexpr KvType three_span_types[] = {KvType::F16, KvType::Q8_0};
 #endif
