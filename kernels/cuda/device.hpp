@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #ifdef __CUDACC__
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #define NIBBLE_DEVICE __device__ __forceinline__
 #define NIBBLE_UNROLL _Pragma("unroll")
@@ -105,6 +106,8 @@ NIBBLE_DEVICE std::uint32_t as_word(__half2 pair) { return *reinterpret_cast<con
 NIBBLE_DEVICE std::uint32_t pack_halves(float low, float high) {
   return as_word(__floats2half2_rn(low, high));
 }
+NIBBLE_DEVICE float low_half(std::uint32_t word) { return __low2float(as_half2(word)); }
+NIBBLE_DEVICE float high_half(std::uint32_t word) { return __high2float(as_half2(word)); }
 NIBBLE_DEVICE std::uint32_t add_halves(std::uint32_t a, std::uint32_t b) {
   return as_word(__hadd2_rn(as_half2(a), as_half2(b)));
 }
@@ -113,6 +116,17 @@ NIBBLE_DEVICE std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
 }
 NIBBLE_DEVICE std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
   return as_word(__hfma2(as_half2(a), as_half2(b), as_half2(c)));
+}
+
+// The same of bfloat16.
+NIBBLE_DEVICE std::uint32_t pack_bf16s(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+NIBBLE_DEVICE std::uint32_t subtract_bf16s(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t result;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(b), "r"(0xbf80bf80u), "r"(a));
+  return result;
 }
 
 // c + the dot product of four signed bytes.
@@ -142,7 +156,17 @@ NIBBLE_DEVICE void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], con
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// The same with c = a b.
+// The same of bfloat16 operands.
+NIBBLE_DEVICE void multiply_tile_bf16(float (&c)[4], const std::uint32_t (&a)[4],
+                                      const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// As multiply_tile with c = a b.
 NIBBLE_DEVICE void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
@@ -171,6 +195,7 @@ NIBBLE_DEVICE Words2 load_words2(const void* p) {
   return {v.x, v.y};
 }
 NIBBLE_DEVICE std::uint32_t load_word(const void* p) { return *static_cast<const std::uint32_t*>(p); }
+NIBBLE_DEVICE bool is_aligned16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 // Of what is read once and need not stay in a cache.
 NIBBLE_DEVICE Words4 load_words4_once(const void* p) {
   const uint4 v = __ldcs(static_cast<const uint4*>(p));
@@ -190,6 +215,12 @@ NIBBLE_DEVICE void copy_async16(void* shared_memory, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
                    static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_memory))),
                "l"(global));
+}
+// The same, or sixteen bytes of zeros, for which nothing is read.
+NIBBLE_DEVICE void copy_async16_or_zero(void* shared_memory, const void* global, bool copy) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_memory))),
+               "l"(global), "r"(copy ? 16 : 0));
 }
 NIBBLE_DEVICE void end_copy_group() { asm volatile("cp.async.commit_group;"); }
 template <int left>
@@ -252,6 +283,14 @@ inline std::uint32_t fma_halves(std::uint32_t a, std::uint32_t b, std::uint32_t 
          static_cast<std::uint32_t>(one(high_half(a), high_half(b), high_half(c))) << 16;
 }
 
+inline std::uint32_t pack_bf16s(float low, float high) {
+  return f32_to_bf16(low) | static_cast<std::uint32_t>(f32_to_bf16(high)) << 16;
+}
+inline std::uint32_t subtract_bf16s(std::uint32_t a, std::uint32_t b) {
+  return pack_bf16s(float_of(a << 16) - float_of(b << 16),
+                    float_of(a & 0xffff0000u) - float_of(b & 0xffff0000u));
+}
+
 inline int dot4(int a, int b, int c) {
   for (int i = 0; i < 32; i += 8) c += static_cast<std::int8_t>(a >> i) * static_cast<std::int8_t>(b >> i);
   return c;
@@ -269,25 +308,35 @@ inline std::uint32_t choose_bytes(std::uint32_t a, std::uint32_t b, std::uint32_
 }
 
 // The device adds in an order and a precision of its own; this does in double.
-inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+template <class Low, class High>
+void multiply_tile_of(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], Low low,
+                      High high) {
   struct Fragments {
-    std::uint32_t a[4], b[2];
+    float a[4][2], b[2][2];
   };
-  const Fragments* of_lane = emulator::exchange(Fragments{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
-  const auto half = [](std::uint32_t word, std::uint32_t k) {
-    return k % 2 == 0 ? low_half(word) : high_half(word);
-  };
+  Fragments mine;
+  for (std::uint32_t i = 0; i < 4; ++i) mine.a[i][0] = low(a[i]), mine.a[i][1] = high(a[i]);
+  for (std::uint32_t i = 0; i < 2; ++i) mine.b[i][0] = low(b[i]), mine.b[i][1] = high(b[i]);
+  const Fragments* of_lane = emulator::exchange(mine);
   const std::uint32_t lane = thread() % warp_size;
   for (std::uint32_t i = 0; i < 4; ++i) {
     const std::uint32_t row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
     double sum = 0;
     for (std::uint32_t k = 0; k < 16; ++k) {
       const std::uint32_t quad = k % 8 / 2;
-      sum += double{half(of_lane[row % 8 * 4 + quad].a[row / 8 + 2 * (k / 8)], k)} *
-             half(of_lane[column * 4 + quad].b[k / 8], k);
+      sum += double{of_lane[row % 8 * 4 + quad].a[row / 8 + 2 * (k / 8)][k % 2]} *
+             of_lane[column * 4 + quad].b[k / 8][k % 2];
     }
     c[i] = static_cast<float>(c[i] + sum);
   }
+}
+inline void multiply_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  multiply_tile_of(c, a, b, low_half, high_half);
+}
+inline void multiply_tile_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  multiply_tile_of(
+      c, a, b, [](std::uint32_t word) { return float_of(word << 16); },
+      [](std::uint32_t word) { return float_of(word & 0xffff0000u); });
 }
 
 inline void begin_tile(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
@@ -307,6 +356,7 @@ inline Words2 load_words2(const void* p) { return *static_cast<const Words2*>(em
 inline std::uint32_t load_word(const void* p) {
   return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
 }
+inline bool is_aligned16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 inline Words4 load_words4_once(const void* p) { return load_words4(p); }
 inline Words2 load_words2_once(const void* p) { return load_words2(p); }
 inline std::uint32_t load_word_once(const void* p) { return load_word(p); }
@@ -314,6 +364,11 @@ inline std::uint32_t load_word_once(const void* p) { return load_word(p); }
 inline void copy_async16(void* shared_memory, const void* global) {
   emulator::copy_async(const_cast<void*>(emulator::aligned(shared_memory, 16)),
                        emulator::aligned(global, 16));
+}
+inline void copy_async16_or_zero(void* shared_memory, const void* global, bool copy) {
+  static constexpr std::byte zeros[16] = {};
+  emulator::copy_async(const_cast<void*>(emulator::aligned(shared_memory, 16)),
+                       copy ? emulator::aligned(global, 16) : zeros);
 }
 inline void end_copy_group() { emulator::end_copy_group(); }
 template <int left>

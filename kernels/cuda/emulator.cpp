@@ -18,7 +18,7 @@ namespace nibble::inline v0::cuda::emulator {
 namespace {
 
 constexpr std::uint32_t warp = 32;
-constexpr std::size_t stack_bytes = 256 << 10, slot_bytes = 32;
+constexpr std::size_t stack_bytes = 256 << 10, slot_bytes = 48;
 constexpr std::align_val_t shared_alignment{128};
 
 enum class State : std::uint8_t { ready, at_block_barrier, at_warp_barrier, at_exchange, done };

@@ -40,7 +40,7 @@ const void* exchange_bytes(const void* mine, std::size_t bytes);
 
 template <class T>
 const T* exchange(const T& mine) {
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 32);
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 48);
   return static_cast<const T*>(exchange_bytes(&mine, sizeof(T)));
 }
 

@@ -29,24 +29,6 @@ NIBBLE_DEVICE std::uint32_t kv_element(std::uint32_t head_dim, std::uint32_t slo
   return part == KvPart::keys ? d * kv_page_size + slot : slot * head_dim + d;
 }
 
-template <KvType type, KvPart part>
-NIBBLE_DEVICE float load_kv(const std::byte* head, std::uint32_t head_dim, std::uint32_t slot,
-                            std::uint32_t d) {
-  const std::uint32_t at = kv_element<part>(head_dim, slot, d);
-  if constexpr (type == KvType::F32) {
-    return reinterpret_cast<const float*>(head)[at];
-  } else if constexpr (type == KvType::Q8_0) {
-    const auto* scales = reinterpret_cast<const std::uint16_t*>(head + std::size_t{kv_page_size} * head_dim);
-    const std::uint32_t scale_at = kv_element<part>(head_dim / kv_scale_block, slot, d / kv_scale_block);
-    return device::half_to_float(scales[scale_at]) *
-           static_cast<float>(reinterpret_cast<const std::int8_t*>(head)[at]);
-  } else {
-    const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(head)[at];
-    return type == KvType::F16 ? device::half_to_float(bits)
-                               : device::float_of(static_cast<std::uint32_t>(bits) << 16);
-  }
-}
-
 // Finite stays finite; what is no number stays none.
 template <KvType type>
 NIBBLE_DEVICE std::uint16_t to_sixteen_bits(float x) {

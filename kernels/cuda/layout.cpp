@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/cuda/attend_cut.hpp"
 #include "kernels/cuda/rank_kernels.hpp"
 #include "kernels/memory.hpp"
 #include "nibble/core/error.hpp"
@@ -18,8 +19,6 @@ constexpr std::uint64_t device_alignment = 256;
 constexpr std::uint64_t most_blocks = 0x7fffffff;  // of a launch, along x
 constexpr std::uint64_t most_stretches = 65535;    // along y
 
-// Blocks that fill a device; with fewer, spans of attention are done side by side, as many as this in all.
-constexpr std::uint64_t enough_blocks = 512, most_partials = 2048;
 // Of a batch with more outputs logits come whole.
 constexpr std::uint64_t most_ranked_rows = 64;
 
@@ -175,13 +174,12 @@ class Layouter {
       scratch_bytes_ = std::max(scratch_bytes_, place.family->scratch_bytes(
                                                     place.cols, inputs, step.args.n_experts != 0 ? uses : 0));
     } else if (is_attend) {
-      const AttendCut cut = cut_attend(step.args);
-      const std::uint64_t blocks = rows * step.args.n_kv_heads * cut.parts;
-      const std::uint64_t floats = multiply_bytes(cut.queries, add_bytes(step.args.head_dim, 2));
-      // Partial results, and what is known so far of each block.
+      if (step.args.head_dim > most_head_dim) refuse("head_dim", step.args.head_dim, most_head_dim);
+      const std::uint64_t queries = multiply_bytes(rows, step.args.n_heads);
+      // Partial results, and what is known so far of each query.
       scratch_bytes_ =
-          std::max(scratch_bytes_,
-                   multiply_bytes(most_partials + std::min(blocks, enough_blocks), floats * sizeof(float)));
+          std::max(scratch_bytes_, multiply_bytes(most_partials + std::min(queries, most_partials),
+                                                  (step.args.head_dim + 2) * sizeof(float)));
     }
   }
 
@@ -222,25 +220,6 @@ class Layouter {
 };
 
 }  // namespace
-
-AttendCut cut_attend(const Args& args) {
-  const std::uint32_t group = args.n_heads / args.n_kv_heads;
-  AttendCut cut;
-  for (const std::uint32_t queries : {1u, 4u, 8u}) {
-    const std::uint64_t bytes = attend_shared_bytes(queries, args.head_dim);
-    if (bytes > most_shared_bytes && queries == 1) refuse("head_dim", args.head_dim, 2048);
-    if (bytes > most_shared_bytes || (queries > 1 && cut.queries >= group)) break;
-    cut.queries = queries;
-    cut.shared_bytes = static_cast<std::uint32_t>(bytes);
-  }
-  cut.parts = static_cast<std::uint32_t>(ceil_div(group, cut.queries));
-  return cut;
-}
-
-std::uint32_t spans_together(std::uint64_t blocks, std::uint32_t n_spans) {
-  if (n_spans == 1 || blocks >= enough_blocks) return 1;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most_partials / blocks));
-}
 
 std::uint64_t RankPlaces::result_bytes(std::uint64_t rows, std::uint64_t n) {
   return rows * (n * sizeof(RankKey) + sizeof(RankTotal));

@@ -28,13 +28,6 @@ struct BatchPlaces {
   std::uint64_t words = 0;
 };
 
-// How attention of one step is cut.
-struct AttendCut {
-  std::uint32_t queries = 1;  // of a KV head that a block takes
-  std::uint32_t parts = 1;    // blocks that share a KV head
-  std::uint32_t shared_bytes = 0;
-};
-
 // Where logits are ranked, in the block of activations.
 struct RankPlaces {
   std::uint64_t rows = 0;   // that can be ranked in one batch
@@ -60,9 +53,5 @@ struct Layout {
 
 // Errors: limit (more than 64 bits hold), unsupported (heads or matrices larger than kernels take).
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options);
-
-AttendCut cut_attend(const Args& args);
-// Spans that are done side by side by `blocks` blocks each; 1: each block does all of its own.
-std::uint32_t spans_together(std::uint64_t blocks, std::uint32_t n_spans);
 
 }  // namespace nibble::inline v0::cuda

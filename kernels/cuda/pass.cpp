@@ -6,6 +6,7 @@
 #include <bit>
 #include <vector>
 
+#include "kernels/cuda/attend_cut.hpp"
 #include "kernels/cuda/ranking.hpp"
 #include "nibble/backend/check.hpp"
 #include "nibble/core/error.hpp"
@@ -25,6 +26,8 @@ std::uint32_t round_up(std::uint32_t n) {
   const std::uint32_t power = std::bit_ceil(n);
   return n > 2 && n <= power / 4 * 3 ? power / 4 * 3 : power;
 }
+// How attention of so few rows is cut does not depend on whose they are.
+constexpr std::uint32_t few_rows = few_tokens;
 
 class Pass {
  public:
@@ -323,11 +326,37 @@ class Pass {
         {n_tokens(), (queries.change() ? g.n_heads : 0) + 2 * g.n_kv_heads,
          StoreKv<type>::shared_bytes(g.head_dim)},
         StoreKv<type>{queries, keys, g.head_dim, in_batch(at.positions), in_batch(at.sequence), pages(g)});
-    switch (cut_attend(g).queries) {
-      case 1: return attend_rows<type, 1>(s);
-      case 4: return attend_rows<type, 4>(s);
-      default: return attend_rows<type, 8>(s);
+    if (n_rows(s.out) == 0) return;
+    const std::uint32_t group = g.n_heads / g.n_kv_heads;
+    const AttendCut cut =
+        cut_attend<type>(group, g.head_dim, n_rows(s.out) <= few_rows ? 1 : n_neighbours(s.out) * group);
+    if constexpr (type == KvType::F32) {
+      return cut.queries == 1 ? attend_rows<AttendFloats<1>>(s, cut) : attend_rows<AttendFloats<4>>(s, cut);
+    } else {
+      return cut.queries == 16 ? attend_rows<AttendTiles<type, 1>>(s, cut)
+                               : attend_rows<AttendTiles<type, most_tiles<type>>>(s, cut);
     }
+  }
+
+  std::uint32_t sequence_of(const Slot& slot, std::uint32_t row) const {
+    return batch_.sequence[token_of(batch_, is_tokens(slot) ? Rows::tokens : Rows::outputs, row)];
+  }
+  // Rows that follow each other in one sequence: on average.
+  std::uint32_t n_neighbours(const Slot& slot) const {
+    std::uint32_t sequences = 1;
+    for (std::uint32_t i = 1; i < n_rows(slot); ++i)
+      sequences += sequence_of(slot, i) != sequence_of(slot, i - 1);
+    return n_rows(slot) / sequences;
+  }
+  // No fewer sequences than any chunk of so many rows holds.
+  std::uint32_t n_runs(const Slot& slot, std::uint32_t rows) const {
+    if (n_rows(slot) <= few_rows) return std::min(rows, n_rows(slot));
+    std::uint32_t most = 1;
+    for (std::uint32_t i = 0, runs = 1; i < n_rows(slot); ++i) {
+      runs = i % rows == 0 ? 1 : runs + (sequence_of(slot, i) != sequence_of(slot, i - 1));
+      most = std::max(most, runs);
+    }
+    return most;
   }
 
   std::uint32_t rounded_spans() const {
@@ -339,32 +368,43 @@ class Pass {
     return std::min(shape_.spans, ceil_div(s.args.window - 1, attend_span) + 1);
   }
 
-  template <KvType type, std::uint32_t Q>
-  void attend_rows(const Step& s) {
+  template <class Kernel>
+  void attend_rows(const Step& s, const AttendCut& cut) {
     const Args& g = s.args;
-    if (n_rows(s.out) == 0) return;
-    const AttendCut cut = cut_attend(g);
     const BatchPlaces& at = p_.layout.in_batch;
-    const std::uint32_t blocks = n_rows(s.out) * g.n_kv_heads * cut.parts, spans = n_spans(s);
-    Attend<type, Q> kernel{.shape = {g.n_kv_heads, g.n_heads / g.n_kv_heads, g.head_dim, g.window, cut.parts,
-                                     tokens_of(s.out), in_batch(at.positions), in_batch(at.sequence)},
-                           .pages = pages(g),
-                           .q = input(s.a, s.out),
-                           .out = output(s.out),
-                           .sinks = floats(s.w),
-                           .scale = g.scale,
-                           .softcap = g.softcap,
-                           .partials = {},
-                           .first_span = 0};
-    const std::uint32_t together = spans_together(blocks, spans);
-    if (together == 1) return runtime_.launch({blocks, 1, cut.shared_bytes}, kernel);
-    kernel.partials = {p_.activation<float>(p_.layout.scratch), Q, g.head_dim};
+    const std::uint32_t rows = n_rows(s.out), runs = n_runs(s.out, cut.rows), spans = n_spans(s);
+    const std::uint32_t blocks = ceil_div(rows, cut.rows) * g.n_kv_heads * cut.parts;
+    Kernel kernel{.shape = {.n_kv_heads = g.n_kv_heads,
+                            .group = g.n_heads / g.n_kv_heads,
+                            .head_dim = g.head_dim,
+                            .window = g.window,
+                            .n_rows = rows,
+                            .rows = cut.rows,
+                            .queries = cut.queries,
+                            .parts = cut.parts,
+                            .runs = runs,
+                            .token = tokens_of(s.out),
+                            .positions = in_batch(at.positions),
+                            .sequences = in_batch(at.sequence)},
+                  .pages = pages(g),
+                  .q = input(s.a, s.out),
+                  .out = output(s.out),
+                  .sinks = floats(s.w),
+                  .scale = g.scale,
+                  .softcap = g.softcap,
+                  .partials = {},
+                  .first_span = 0};
+    const std::uint32_t together =
+        spans_together(std::uint64_t{rows} * g.n_heads, std::uint64_t{blocks} * cut.columns * runs, spans);
+    if (together == 1) return runtime_.launch({blocks * cut.columns, runs, cut.shared_bytes}, kernel);
+    kernel.partials = {p_.activation<float>(p_.layout.scratch), together, rows * g.n_heads, g.head_dim};
     for (std::uint32_t first = 0; first < spans; first += together) {
       throw_if_stopped(stop_);
       kernel.first_span = first;
-      runtime_.launch({blocks, std::min(together, spans - first), cut.shared_bytes}, kernel);
-      runtime_.launch({blocks}, MergeSpans{kernel.shape, kernel.out, kernel.sinks, kernel.partials, first,
-                                           together, first + together >= spans});
+      runtime_.launch({blocks * cut.columns, runs * std::min(together, spans - first), cut.shared_bytes},
+                      kernel);
+      runtime_.launch({blocks, runs}, MergeSpans{kernel.shape, kernel.out, kernel.sinks, kernel.partials,
+                                                 first, first + together >= spans});
     }
   }
 

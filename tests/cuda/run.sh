@@ -18,9 +18,9 @@ backend=${BACKEND:-cuda}
 
 build() {
   cmake --preset cuda -DNIBBLE_CUDA_ARCHITECTURES="${ARCHITECTURES:-80;86;89;90a;120}"
-  cmake --build build/cuda --target test_cuda_device nibble_cli bench_cuda
+  cmake --build build/cuda --target test_cuda_device nibble_cli bench_cuda bench_cuda_attend
   mkdir -p "$kit/lib"
-  cp build/cuda/tests/cuda/test_cuda_device build/cuda/bin/nibble build/cuda/bench/cuda/bench_cuda "$kit/"
+  cp build/cuda/tests/cuda/test_cuda_device build/cuda/bin/nibble build/cuda/bench/cuda/bench_cuda* "$kit/"
   ldd "$kit/nibble" "$kit/test_cuda_device" | awk '/pcre2|utf8proc|libedit|libbsd|libmd|libtinfo/ {print $3}' |
     sort -u | xargs -I{} cp -L {} "$kit/lib/"
 }
@@ -95,7 +95,11 @@ time_model() {
 }
 
 time_all() {
-  [ "$backend" != cuda ] || check matmuls "$kit/bench_cuda"
+  if [ "$backend" = cuda ]; then
+    check matmuls "$kit/bench_cuda"
+    reads=$(sed -n 's,^ceiling:.* \([0-9]*\) GB/s.*,\1,p' "$results/matmuls.log" | head -n 1)
+    check attention "$kit/bench_cuda_attend" "$reads"
+  fi
   for model in $models; do
     check "$model" time_model "$model"
   done
@@ -126,6 +130,7 @@ esac
 echo
 # Of the matmuls those of one row of inputs; all others are in the log.
 grep -E '^(read|products|ceiling|no )| +1  (few|cublas)' "$results/matmuls.log" 2>/dev/null || true
+grep '^attend' "$results/attention.log" 2>/dev/null || true
 cat "$results/peers.log" 2>/dev/null || true
 echo
 python3 tests/cuda/table.py "$results"

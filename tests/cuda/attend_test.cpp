@@ -1,0 +1,116 @@
+// Attention over several spans on the CUDA backend, in shapes of which each goes another way through the
+// kernels: against the reference in double, and the same bits however rows share a batch.
+#include "kernels/backends.hpp"
+#include "nibble/backend/kv_cache.hpp"
+#include "support/catch.hpp"
+#include "tests/cuda/subject.hpp"
+#include "tests/kernels/op_cases.hpp"
+
+using namespace nibble;
+
+namespace {
+
+constexpr double tolerance = 1e-11;
+
+struct AttendCase {
+  std::uint32_t n_kv_heads, group, head_dim, window;
+};
+
+Case make_case(const AttendCase& shape, KvType type, std::uint32_t tokens) {
+  Case c;
+  c.tokens = tokens;
+  c.options.kv_type = type;
+  c.options.max_tokens = c.options.max_outputs = tokens;
+  const std::uint32_t heads = shape.n_kv_heads * shape.group, q = heads * shape.head_dim;
+  const std::uint32_t kv = 2 * shape.n_kv_heads * shape.head_dim;
+  c.toy.plan.kv = {{.n_kv_heads = shape.n_kv_heads, .head_dim = shape.head_dim, .window = shape.window}};
+  c.options.kv_pages = 4 * static_cast<std::uint32_t>(kv_pages_needed(c.toy.plan.kv, tokens, tokens));
+  const Slot in = c.toy.inputs(q + kv, random_floats(std::size_t{tokens} * (q + kv), 1, 2.0f));
+  c.toy.finish({.op = Op::attend,
+                .out = {},
+                .a = in.part(0, q),
+                .b = in.part(q, kv),
+                .w = no_weight,
+                .args = {.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim)),
+                         .layer = 0,
+                         .n_heads = heads,
+                         .n_kv_heads = shape.n_kv_heads,
+                         .head_dim = shape.head_dim,
+                         .window = shape.window}},
+               q);
+  return c;
+}
+
+std::unique_ptr<Backend> prepared(const Case& c) {
+  std::unique_ptr<Backend> backend = make_subject(c.options);
+  backend->prepare(c.toy.plan, c.toy.weights, {});
+  return backend;
+}
+
+// Stretches of tokens, each of a sequence of its own, in one batch; token t is row t of the inputs.
+std::vector<float> run_beside(Backend& backend, const Case& c, const std::vector<std::uint32_t>& lengths) {
+  KvCache cache(c.toy.plan.kv, c.options.kv_pages);
+  std::vector<KvSequence> kept;
+  std::vector<BatchSequence> sequences;
+  std::vector<std::int32_t> tokens;
+  std::vector<std::uint32_t> positions, owner, outputs;
+  kept.reserve(lengths.size());
+  for (const std::uint32_t length : lengths) {
+    kept.push_back(cache.make_sequence());
+    backend.copy_pages(cache.reserve(kept.back(), length));
+    for (std::uint32_t i = 0; i < length; ++i) {
+      outputs.push_back(static_cast<std::uint32_t>(tokens.size()));
+      tokens.push_back(static_cast<std::int32_t>(i));
+      positions.push_back(i);
+      owner.push_back(static_cast<std::uint32_t>(sequences.size()));
+    }
+    sequences.push_back({&kept.back()});
+  }
+  std::vector<float> logits(tokens.size() * c.toy.plan.vocab_size);
+  backend.run({.tokens = tokens,
+               .positions = positions,
+               .sequence = owner,
+               .outputs = outputs,
+               .sequences = sequences},
+              logits, {});
+  return logits;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: attend over several spans equals the reference, and itself however it is cut") {
+  // A block takes several rows; has one head of 160 columns; a part of a group; one of two halves of a head.
+  const AttendCase rows{1, 4, 64, 0}, wide{1, 3, 160, 200}, parts{1, 17, 16, 90}, halves{1, 1, 320, 0};
+  using Typed = std::pair<KvType, AttendCase>;
+  const auto [type, shape] =
+      GENERATE_COPY(Typed{KvType::F16, rows}, Typed{KvType::F16, wide}, Typed{KvType::F16, parts},
+                    Typed{KvType::F16, halves}, Typed{KvType::BF16, wide}, Typed{KvType::Q8_0, rows},
+                    Typed{KvType::Q8_0, halves}, Typed{KvType::F32, rows});
+  CAPTURE(to_string(type), shape.group, shape.head_dim);
+  const Case c = make_case(shape, type, 270);
+  BackendOptions exact = c.options;
+  exact.float64 = true;
+  const auto oracle = reference::make_backend(exact);
+  oracle->prepare(c.toy.plan, c.toy.weights, {});
+  const auto backend = prepared(c);
+  const std::vector<float> got = run_tokens(*backend, c.toy, c.options, c.tokens, c.tokens);
+  CHECK(nmse(got, run_tokens(*oracle, c.toy, c.options, c.tokens, c.tokens)) <= tolerance);
+  CHECK(same_bits(run_tokens(*backend, c.toy, c.options, c.tokens, 61), got));
+}
+
+TEST_CASE("cuda: attend gives a row the same bits alone and beside rows of other sequences") {
+  const KvType type = GENERATE(KvType::F16, KvType::F32, KvType::BF16, KvType::Q8_0);
+  CAPTURE(to_string(type));
+  const Case c = make_case({2, 2, 64, 0}, type, 80);
+  const auto backend = prepared(c);
+  const std::vector<float> alone = run_tokens(*backend, c.toy, c.options, 70, 1);
+  for (const std::vector<std::uint32_t>& lengths : {std::vector{1u, 5u, 70u, 3u}, std::vector{2u, 1u, 30u}}) {
+    const std::vector<float> beside = run_beside(*backend, c, lengths);
+    auto row = beside.begin();
+    for (const std::uint32_t length : lengths) {
+      const auto n = static_cast<std::ptrdiff_t>(std::size_t{length} * c.toy.plan.vocab_size);
+      CHECK(same_bits({row, row + n}, {alone.begin(), alone.begin() + n}));
+      row += n;
+    }
+  }
+}
