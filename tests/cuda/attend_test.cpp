@@ -98,7 +98,7 @@ TEST_CASE("cuda: attend over several spans equals the reference, and itself howe
   CHECK(same_bits(run_tokens(*backend, c.toy, c.options, c.tokens, 61), got));
 }
 
-TEST_CASE("cuda: attend gives a row the same bits alone and beside rows of other sequences") {
+TEST_CASE("cuda: the same bits of a row that attends alone and beside rows of other sequences") {
   const KvType type = GENERATE(KvType::F16, KvType::F32, KvType::BF16, KvType::Q8_0);
   CAPTURE(to_string(type));
   const Case c = make_case({2, 2, 64, 0}, type, 80);
