@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bench/cuda/cublas.hpp"
+#include "bench/cuda/launch.cuh"
 #include "kernels/cuda/fragment_kernels.hpp"
 
 namespace {
@@ -24,37 +25,10 @@ namespace {
 using namespace nibble;
 using namespace nibble::cuda;
 
-void check(cudaError_t status) {
-  if (status == cudaSuccess) return;
-  std::printf("%s\n", cudaGetErrorString(status));
-  std::exit(1);
-}
-
-template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>()) run(const Kernel kernel) {
-  kernel();
-}
-
 template <class Kernel>
 void launch(cudaStream_t stream, dim3 blocks, std::uint32_t shared_bytes, const Kernel& kernel) {
   run<<<blocks, Kernel::threads, shared_bytes, stream>>>(kernel);
 }
-
-// Bits that differ from word to word; taken as halves, all below 2.
-struct Fill {
-  static constexpr std::uint32_t threads = 256;
-  std::uint32_t* words;
-  std::size_t n;
-
-  NIBBLE_DEVICE void operator()() const {
-    const std::size_t step = std::size_t{device::blocks_x()} * threads;
-    for (std::size_t i = std::size_t{device::block_x()} * threads + device::thread(); i < n; i += step) {
-      std::uint32_t x = static_cast<std::uint32_t>(i) * 0x9e3779b9u;
-      x = (x ^ x >> 15) * 0x85ebca6bu;
-      words[i] = (x ^ x >> 13) & 0xbfffbfffu;
-    }
-  }
-};
 
 // The ceiling: reads, of which each thread has `depth` of 16 bytes in flight.
 template <std::uint32_t depth>
