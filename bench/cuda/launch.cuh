@@ -1,5 +1,5 @@
-// What benchmarks on a GPU begin with: kernels launched by themselves, errors that end the program, bits to work
-// on. Shared by matmul.cu and attend.cu; for nvcc.
+// What benchmarks on a GPU begin with: kernels launched by themselves, errors that end the program, bits to
+// work on. Shared by matmul.cu and attend.cu; for nvcc.
 #pragma once
 
 #include <cstddef>
