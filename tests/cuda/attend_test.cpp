@@ -1,16 +1,12 @@
 // Attention over several spans on the CUDA backend, in shapes of which each goes another way through the
 // kernels: against the reference in double, and the same bits however rows share a batch.
-#include "kernels/backends.hpp"
 #include "nibble/backend/kv_cache.hpp"
-#include "support/catch.hpp"
-#include "tests/cuda/subject.hpp"
-#include "tests/kernels/op_cases.hpp"
+#include "tests/cuda/check_case.hpp"
 
 using namespace nibble;
+using namespace nibble::test;
 
 namespace {
-
-constexpr double tolerance = 1e-11;
 
 struct AttendCase {
   std::uint32_t n_kv_heads, group, head_dim, window;
@@ -39,12 +35,6 @@ Case make_case(const AttendCase& shape, KvType type, std::uint32_t tokens) {
                          .window = shape.window}},
                q);
   return c;
-}
-
-std::unique_ptr<Backend> prepared(const Case& c) {
-  std::unique_ptr<Backend> backend = make_subject(c.options);
-  backend->prepare(c.toy.plan, c.toy.weights, {});
-  return backend;
 }
 
 // Stretches of tokens, each of a sequence of its own, in one batch; token t is row t of the inputs.
@@ -92,22 +82,15 @@ TEST_CASE("cuda: attend over several spans equals the reference, and itself howe
                     Typed{KvType::Q8_0, halves}, Typed{KvType::F32, rows});
 #endif
   CAPTURE(to_string(type), shape.group, shape.head_dim);
-  const Case c = make_case(shape, type, 270);
-  BackendOptions exact = c.options;
-  exact.float64 = true;
-  const auto oracle = reference::make_backend(exact);
-  oracle->prepare(c.toy.plan, c.toy.weights, {});
-  const auto backend = prepared(c);
-  const std::vector<float> got = run_tokens(*backend, c.toy, c.options, c.tokens, c.tokens);
-  CHECK(nmse(got, run_tokens(*oracle, c.toy, c.options, c.tokens, c.tokens)) <= tolerance);
-  CHECK(same_bits(run_tokens(*backend, c.toy, c.options, c.tokens, 61), got));
+  check_case(make_case(shape, type, 270), float_tolerance, nullptr, 61);
 }
 
 TEST_CASE("cuda: the same bits of a row that attends alone and beside rows of other sequences") {
   const KvType type = GENERATE(KvType::F16, KvType::F32, KvType::BF16, KvType::Q8_0);
   CAPTURE(to_string(type));
   const Case c = make_case({2, 2, 64, 0}, type, 80);
-  const auto backend = prepared(c);
+  const auto backend = make_subject(c.options);
+  backend->prepare(c.toy.plan, c.toy.weights, {});
   const std::vector<float> alone = run_tokens(*backend, c.toy, c.options, 70, 1);
   for (const std::vector<std::uint32_t>& lengths : {std::vector{1u, 5u, 70u, 3u}, std::vector{2u, 1u, 30u}}) {
     const std::vector<float> beside = run_beside(*backend, c, lengths);
