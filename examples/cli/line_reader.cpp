@@ -93,11 +93,17 @@ LineReader::LineReader() : state_(std::make_unique<State>()) {
   el_set(state_->editor, EL_GETCFN, Callbacks::read_character);
   el_set(state_->editor, EL_EDITOR, "emacs");
   el_set(state_->editor, EL_HIST, history, state_->history);
+  // Between two lines libedit puts the terminal back for a moment; a Ctrl-D typed then would be lost as an end of
+  // input nobody waits for. Without that key it stays a character, which the next line reads.
+  el_set(state_->editor, EL_SETTY, "-x", "eof=", nullptr);
   el_set(state_->editor, EL_PREP_TERM, 1);
 }
 
 LineReader::~LineReader() {
-  if (state_->editor != nullptr) el_end(state_->editor);
+  if (state_->editor != nullptr) {
+    el_end(state_->editor);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &state_->found);
+  }
   if (state_->history != nullptr) history_end(state_->history);
   for (const int end : state_->wake)
     if (end >= 0) close(end);
@@ -112,7 +118,7 @@ std::optional<std::string> LineReader::read(const std::string& prompt) {
     el_resize(state_->editor);
     int n = 0;
     const char* const line = el_gets(state_->editor, &n);
-    el_set(state_->editor, EL_PREP_TERM, 1);  // el_gets undid it; a Ctrl-D typed ahead would be lost
+    el_set(state_->editor, EL_PREP_TERM, 1);  // el_gets undid it
     if (state_->interrupted) return std::string();
     if (line == nullptr || n <= 0) {
       std::cerr << '\n';
