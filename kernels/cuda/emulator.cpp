@@ -1,7 +1,9 @@
 // Fibers, barriers and exchanges of the emulated block.
 // What it stands for, and what it does not prove, is in the header.
+#undef _FORTIFY_SOURCE  // it takes a jump to another stack for a mistake
 #include "kernels/cuda/emulator.hpp"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -29,7 +31,7 @@ struct Copy {
 };
 
 struct Fiber {
-  ucontext_t context;
+  jmp_buf place;
   std::unique_ptr<std::byte[]> stack{new std::byte[stack_bytes]};
   State state = State::done;
   std::uint32_t exchanges = 0;
@@ -46,7 +48,7 @@ struct Block {
   std::vector<std::byte> slots;  // (two by turns, threads, slot_bytes)
   std::unique_ptr<std::byte, FreeShared> shared;
   std::size_t shared_bytes = 0;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   std::uint32_t threads = 0, current = 0;
   std::uint32_t x = 0, y = 0, blocks_x = 0;
   void (*call)(const void*) = nullptr;
@@ -60,9 +62,15 @@ Block& block() {
 }
 Fiber& fiber() { return block().fibers[block().current]; }
 
+// Once a fiber runs, jumps lead in and out of it: swapcontext makes a system call each time.
 void wait(State state) {
   fiber().state = state;
-  swapcontext(&fiber().context, &block().scheduler);
+  if (_setjmp(fiber().place) == 0) _longjmp(block().scheduler, 1);
+}
+
+void resume(std::uint32_t thread) {
+  block().current = thread;
+  if (_setjmp(block().scheduler) == 0) _longjmp(fiber().place, 1);
 }
 
 // Leaves this thread for good; the launch ends with what is said.
@@ -72,19 +80,22 @@ void wait(State state) {
 }
 
 void run_thread() {
-  block().call(block().kernel);
-  wait(State::done);
+  for (;;) {
+    wait(State::done);
+    block().call(block().kernel);
+  }
 }
 
-void start(Fiber& f) {
-  getcontext(&f.context);
-  f.context.uc_stack.ss_sp = f.stack.get();
-  f.context.uc_stack.ss_size = stack_bytes;
-  f.context.uc_link = nullptr;
-  makecontext(&f.context, run_thread, 0);
-  f.state = State::ready;
-  f.exchanges = 0;
-  f.copies.assign(1, {});
+// Runs the last fiber up to where it waits for its first kernel.
+void start() {
+  ucontext_t context;
+  getcontext(&context);
+  context.uc_stack.ss_sp = block().fibers.back().stack.get();
+  context.uc_stack.ss_size = stack_bytes;
+  context.uc_link = nullptr;
+  makecontext(&context, run_thread, 0);
+  block().current = static_cast<std::uint32_t>(block().fibers.size() - 1);
+  if (_setjmp(block().scheduler) == 0) setcontext(&context);
 }
 
 // Releases threads [first, first + n) that wait for each other, once all of them do; false where some cannot.
@@ -113,13 +124,16 @@ bool release_block(Block& b) {
 void run_block(Block& b, const std::vector<std::uint32_t>& order) {
   const std::uint32_t nan = 0x7fa00000u;
   for (std::size_t i = 0; i + 4 <= b.shared_bytes; i += 4) std::memcpy(b.shared.get() + i, &nan, 4);
-  for (std::uint32_t t = 0; t < b.threads; ++t) start(b.fibers[t]);
+  for (std::uint32_t t = 0; t < b.threads; ++t) {
+    b.fibers[t].state = State::ready;
+    b.fibers[t].exchanges = 0;
+    b.fibers[t].copies.assign(1, {});
+  }
   for (bool moved = true; moved;) {
     moved = false;
     for (const std::uint32_t t : order) {
       if (b.fibers[t].state != State::ready) continue;
-      b.current = t;
-      swapcontext(&b.scheduler, &b.fibers[t].context);
+      resume(t);
       if (b.defect != nullptr) return;
       moved = true;
     }
@@ -189,7 +203,10 @@ std::uint16_t round_to_half(double x) {
 void launch(Blocks blocks, std::uint32_t threads, std::size_t shared_bytes, void (*call)(const void*),
             const void* kernel) {
   Block& b = block();
-  if (b.fibers.size() < threads) b.fibers.resize(threads);
+  while (b.fibers.size() < threads) {
+    b.fibers.emplace_back();
+    start();
+  }
   b.threads = threads;
   b.slots.resize(2 * threads * slot_bytes);
   // Of exactly this size, so that a sanitizer sees what goes beyond.
@@ -209,8 +226,10 @@ void launch(Blocks blocks, std::uint32_t threads, std::size_t shared_bytes, void
     b.y = place / blocks.x;
     std::shuffle(order.begin(), order.end(), random);
     run_block(b, order);
-    if (b.defect != nullptr)
+    if (b.defect != nullptr) {
+      b.fibers.clear();  // some are amid the kernel
       throw Error({.code = ErrorCode::internal, .source = "cuda emulator", .found = b.defect});
+    }
   }
 }
 

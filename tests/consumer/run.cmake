@@ -32,7 +32,7 @@ else()
   # join, not how fast they are.
   try_consumer(subfolder -DNIBBLE_FOLDER=${source} -DBUILD_SHARED_LIBS=ON -DNIBBLE_INSTALL=ON
                -DNIBBLE_CUDA=${cuda} -DNIBBLE_CUDA_ARCHITECTURES=90a -DCMAKE_CXX_FLAGS_RELEASE=-O0
-               -DNIBBLE_CPU_TIERS=portable -DNIBBLE_CPU_TIER_OPTIONS=-O1)
+               -DNIBBLE_CPU_TIERS=portable -DNIBBLE_CPU_TIER_OPTIONS=-O1 -DNIBBLE_PRECOMPILED_HEADERS=ON)
   try_installed(installed ${work}/subfolder/nibble)
   file(GLOB_RECURSE library ${work}/prefix/libnibble.so)
   run(test -f ${library})

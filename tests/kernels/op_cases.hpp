@@ -14,6 +14,12 @@ inline std::uint32_t draw(std::mt19937& random, std::uint32_t most) {
 }
 
 struct Case {
+  // With hardly more room than they take: usual buffers take longer to clear than cases to run.
+  void set_tokens(std::uint32_t n) {
+    tokens = n;
+    options.max_tokens = options.max_outputs = n + n % 3;
+  }
+
   ToyPlan toy;
   std::uint32_t tokens = 1;
   BackendOptions options;
@@ -54,7 +60,7 @@ inline Case matmul_case(const Format& format, const std::vector<std::byte>& byte
   std::mt19937 random(i);
   const std::uint32_t cols = matmul_cols(format, i), rows = row_edges[i % std::size(row_edges)];
   Case c;
-  c.tokens = token_edges[i % std::size(token_edges)];
+  c.set_tokens(token_edges[i % std::size(token_edges)]);
   const Slot in = c.toy.inputs(cols, random_floats(std::size_t{c.tokens} * cols, random()));
   const std::size_t used = std::size_t{rows} * cols / format.block_size * format.block_bytes;
   std::vector<std::byte> weights(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(used));
@@ -71,7 +77,7 @@ inline Case matmul_case(const Format& format, const std::vector<std::byte>& byte
 inline Case route_case(std::uint32_t i) {
   std::mt19937 random(i);
   Case c;
-  c.tokens = draw(random, 40);
+  c.set_tokens(draw(random, 40));
   const std::uint32_t n_experts = draw(random, 130), n_used = draw(random, std::min(n_experts, 12u));
   std::vector<float> scores(std::size_t{c.tokens} * n_experts);
   for (float& score : scores) score = 0.7f * static_cast<float>(random() % (i % 7 + 2));
@@ -91,7 +97,7 @@ inline Case expert_case(const Format& format, const std::vector<std::byte>& byte
   const std::uint32_t n_experts = draw(random, most_experts), n_used = draw(random, std::min(n_experts, 4u));
   const bool own = random() % 2 == 0;
   Case c;
-  c.tokens = token_edges[i % std::size(token_edges)];
+  c.set_tokens(token_edges[i % std::size(token_edges)]);
   const std::uint32_t width = own ? n_used * cols : cols;
   const Slot in = c.toy.inputs(width, random_floats(std::size_t{c.tokens} * width, random()));
   const Slot scores = c.toy.inputs(n_experts, random_floats(std::size_t{c.tokens} * n_experts, random()));
@@ -116,7 +122,7 @@ inline Case expert_case(const Format& format, const std::vector<std::byte>& byte
 inline Case embed_case(const Format& format, std::mt19937& random) {
   const std::uint32_t width = draw(random, 8) * (format.block_size == 1 ? 13 : format.block_size);
   Case c;
-  c.tokens = draw(random, 20);
+  c.set_tokens(draw(random, 20));
   const std::vector<float> values = random_floats(std::size_t{c.tokens} * width, random());
   const WeightId table = c.toy.weight("table", format, c.tokens, width, values);
   const Slot out{c.toy.buffer(width), 0, width};
@@ -133,7 +139,7 @@ inline Case embed_case(const Format& format, std::mt19937& random) {
 inline Case norm_case(int i) {
   std::mt19937 random(static_cast<std::uint32_t>(i));
   Case c;
-  c.tokens = draw(random, 30);
+  c.set_tokens(draw(random, 30));
   const std::uint32_t group = draw(random, 5'000), width = group * (random() % 4 + 1);
   const float size = i % 3 == 0 ? 1e-4f : i % 3 == 1 ? 1.0f : 1e4f;
   const Slot in = c.toy.inputs(width, random_floats(std::size_t{c.tokens} * width, random(), size));
@@ -152,7 +158,7 @@ inline Case norm_case(int i) {
 inline Case gate_case(int i) {
   std::mt19937 random(static_cast<std::uint32_t>(i));
   Case c;
-  c.tokens = draw(random, 30);
+  c.set_tokens(draw(random, 30));
   const std::uint32_t width = draw(random, 3'000);
   const float size = i % 2 == 0 ? 1.0f : 20.0f;
   const Slot in = c.toy.inputs(2 * width, random_floats(std::size_t{c.tokens} * 2 * width, random(), size));
@@ -173,7 +179,7 @@ inline Case gate_case(int i) {
 inline Case rope_case(int i) {
   std::mt19937 random(static_cast<std::uint32_t>(i));
   Case c;
-  c.tokens = draw(random, 100);
+  c.set_tokens(draw(random, 100));
   const std::uint32_t heads = draw(random, 9), head_dim = 2 * draw(random, 64), width = heads * head_dim;
   const std::uint32_t pairs = i % 4 == 0 ? (head_dim / 2 + 1) / 2 : head_dim / 2;
   RopeTable table{.pairs = i % 2 == 0 ? RopePairs::adjacent : RopePairs::halves,
@@ -193,9 +199,8 @@ inline Case rope_case(int i) {
 inline Case attend_case(std::uint32_t seed, KvType type, std::uint32_t tokens) {
   std::mt19937 random(seed);
   Case c;
-  c.tokens = tokens;
+  c.set_tokens(tokens);
   c.options.kv_type = type;
-  c.options.max_tokens = c.options.max_outputs = std::max(512u, tokens);
   const std::uint32_t heads = random() % 3 + 1, group = random() % 5 + 1;
   const std::uint32_t of_models[] = {64, 80, 96, 128, 256};
   std::uint32_t head_dim = random() % 2 == 0 ? of_models[random() % std::size(of_models)] : draw(random, 80);
