@@ -88,38 +88,51 @@ void poison(void* to, std::size_t bytes) {
 
 bool is_shared(std::size_t begin, std::size_t bytes) { return begin + bytes <= shared_bytes(); }
 
-// (16, 64) halves that a descriptor is of.
-struct SharedHalves {
-  explicit SharedHalves(std::uint64_t descriptor)
-      : begin(field(descriptor, 0)), along_k(field(descriptor, 16)), along_rows(field(descriptor, 32)) {
+// (64 columns, 16) halves that a descriptor is of, as floats. Threads after each other mostly ask for the
+// same.
+class SharedHalves {
+ public:
+  const float* read(std::uint64_t descriptor) {
+    const std::size_t begin = field(descriptor, 0), along_k = field(descriptor, 16),
+                      along_rows = field(descriptor, 32);
     if ((descriptor & ~0x00003fff3fff3fffull) != 0) fail("a descriptor of another kind");
-    if (!is_shared(begin, along_k + (cols / 8 - 1) * along_rows + 128))
+    if (!is_shared(begin, along_k + (cols / 8 - 1) * along_rows + piece))
       fail("a product of what is not there");
+    Pieces pieces;
+    for (std::size_t i = 0; i < pieces.size(); ++i)
+      std::memcpy(&pieces[i], shared() + begin + i % 2 * along_k + i / 2 * along_rows, piece);
+    if (std::memcmp(&pieces, &pieces_, sizeof pieces) != 0) decode(pieces);
+    return floats_.data();
   }
+
+ private:
+  static constexpr std::size_t piece = 128;
+  using Pieces = std::array<std::array<std::uint16_t, piece / 2>, 2 * cols / 8>;
   static std::size_t field(std::uint64_t descriptor, int bit) { return (descriptor >> bit & 0x3fff) * 16; }
 
-  float at(std::uint32_t k, std::uint32_t col) const {
-    std::uint16_t half = 0;
-    std::memcpy(&half,
-                shared() + begin + k / 8 * along_k + col / 8 * along_rows + 16 * (col % 8) + 2 * (k % 8), 2);
-    return f16_to_f32(half);
+  void decode(const Pieces& pieces) {
+    pieces_ = pieces;
+    for (std::uint32_t col = 0; col < cols; ++col)
+      for (std::uint32_t k = 0; k < 16; ++k)
+        floats_[16 * col + k] = f16_to_f32(pieces[col / 8 * 2 + k / 8][col % 8 * 8 + k % 8]);
   }
-  std::size_t begin, along_k, along_rows;
+
+  Pieces pieces_{};
+  std::array<float, std::size_t{16} * cols> floats_{};
 };
 
 float half_of(std::uint32_t word, std::uint32_t n) {
   return f16_to_f32(static_cast<std::uint16_t>(word >> 16 * n));
 }
 
-// Sixteen products and what there was before them, as device::multiply_tile adds them, or in floats one by
-// one.
-float add(float before, const float (&products)[16]) {
+// `before` and a dot product, added as device::multiply_tile does, or in floats one by one.
+float add_dot(float before, const float* a, const float* b) {
   if (otherwise()) {
-    for (const float x : products) before = before + x;
+    for (std::uint32_t k = 0; k < 16; ++k) before = before + a[k] * b[k];
     return before;
   }
   double sum = 0;
-  for (const float x : products) sum += double{x};
+  for (std::uint32_t k = 0; k < 16; ++k) sum += double{a[k]} * b[k];
   return static_cast<float>(before + sum);
 }
 
@@ -130,16 +143,16 @@ void finish(const Product& product) {
   for (std::uint32_t n = 0; n < product.n; ++n) std::copy_n(product.a[n], 4, mine.a[n]);
   const Operands* of_lane = exchange(mine, group);
   const std::uint32_t lane = thread() % lanes;
+  static thread_local SharedHalves b[2];
   std::fill_n(product.d, cols / 2, 0.0f);
   for (std::uint32_t n = 0; n < product.n; ++n) {
-    const SharedHalves b(product.b[n]);
+    float a[2][16];  // rows lane / 4 and 8 more
+    for (std::uint32_t i = 0; i < 32; ++i)
+      a[i / 16][i % 16] = half_of(of_lane[lane / 4 * 4 + i % 8 / 2].a[n][i / 16 + 2 * (i / 8 % 2)], i % 2);
+    const float* columns = b[n].read(product.b[n]);
     for (std::uint32_t i = 0; i < cols / 2; ++i) {
-      const std::uint32_t high = i / 2 % 2, col = i / 4 * 8 + 2 * (lane % 4) + i % 2;
-      float products[16];
-      for (std::uint32_t k = 0; k < 16; ++k)
-        products[k] =
-            half_of(of_lane[lane / 4 * 4 + k % 8 / 2].a[n][high + 2 * (k / 8)], k % 2) * b.at(k, col);
-      product.d[i] = add(product.d[i], products);
+      const std::uint32_t col = i / 4 * 8 + 2 * (lane % 4) + i % 2;
+      product.d[i] = add_dot(product.d[i], a[i / 2 % 2], columns + std::size_t{16} * col);
     }
   }
 }

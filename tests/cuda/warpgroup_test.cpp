@@ -108,6 +108,7 @@ TEST_CASE("emulator: barriers have phases, and a wait for one that never ends is
     if (device::thread() == 0) device::begin_barrier(barrier(0), 2);
     device::sync_block();
     device::wait(barrier(0), 1);
+    device::sync_block();
     for (std::uint32_t turn = 0; turn < 3; ++turn) {
       if (device::thread() % 64 == 0) device::arrive(barrier(0));
       device::wait(barrier(0), turn % 2);
