@@ -74,6 +74,8 @@ class EmulatedRuntime final : public Runtime {
 
   std::string_view name() const noexcept override { return "cuda/emulated"; }
   bool has_warpgroups() const noexcept override { return warpgroups_ != EmulatedWarpgroups::none; }
+  // So few that small models reach them.
+  std::uint32_t enough_for_warpgroups() const noexcept override { return 12; }
 
   std::byte* allocate(std::uint64_t bytes) override {
     if (bytes == 0) return nullptr;

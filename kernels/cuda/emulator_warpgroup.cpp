@@ -88,11 +88,11 @@ void poison(void* to, std::size_t bytes) {
 
 bool is_shared(std::size_t begin, std::size_t bytes) { return begin + bytes <= shared_bytes(); }
 
-// (64 columns, 16) halves that a descriptor is of, as floats. Threads after each other mostly ask for the
+// (64 columns, 16) halves that a descriptor is of, as doubles. Threads after each other mostly ask for the
 // same.
 class SharedHalves {
  public:
-  const float* read(std::uint64_t descriptor) {
+  const double* read(std::uint64_t descriptor) {
     const std::size_t begin = field(descriptor, 0), along_k = field(descriptor, 16),
                       along_rows = field(descriptor, 32);
     if ((descriptor & ~0x00003fff3fff3fffull) != 0) fail("a descriptor of another kind");
@@ -102,7 +102,7 @@ class SharedHalves {
     for (std::size_t i = 0; i < pieces.size(); ++i)
       std::memcpy(&pieces[i], shared() + begin + i % 2 * along_k + i / 2 * along_rows, piece);
     if (std::memcmp(&pieces, &pieces_, sizeof pieces) != 0) decode(pieces);
-    return floats_.data();
+    return halves_.data();
   }
 
  private:
@@ -114,26 +114,30 @@ class SharedHalves {
     pieces_ = pieces;
     for (std::uint32_t col = 0; col < cols; ++col)
       for (std::uint32_t k = 0; k < 16; ++k)
-        floats_[16 * col + k] = f16_to_f32(pieces[col / 8 * 2 + k / 8][col % 8 * 8 + k % 8]);
+        halves_[16 * col + k] = f16_to_f32(pieces[col / 8 * 2 + k / 8][col % 8 * 8 + k % 8]);
   }
 
   Pieces pieces_{};
-  std::array<float, std::size_t{16} * cols> floats_{};
+  std::array<double, std::size_t{16} * cols> halves_{};
 };
 
 float half_of(std::uint32_t word, std::uint32_t n) {
   return f16_to_f32(static_cast<std::uint16_t>(word >> 16 * n));
 }
 
-// `before` and a dot product, added as device::multiply_tile does, or in floats one by one.
-float add_dot(float before, const float* a, const float* b) {
-  if (otherwise()) {
-    for (std::uint32_t k = 0; k < 16; ++k) before = before + a[k] * b[k];
-    return before;
+// c[i] += the dot product of row i / 2 and column i % 2, as device::multiply_tile adds it, or in floats one
+// by one.
+void add_dots(float* c, const double (&rows)[2][16], const double* columns) {
+  double sums[4] = {};
+  for (std::uint32_t k = 0; k < 16; ++k) {
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      const double product = rows[i / 2][k] * columns[16 * (i % 2) + k];
+      sums[i] += product;
+      if (otherwise()) c[i] = c[i] + static_cast<float>(product);
+    }
   }
-  double sum = 0;
-  for (std::uint32_t k = 0; k < 16; ++k) sum += double{a[k]} * b[k];
-  return static_cast<float>(before + sum);
+  if (otherwise()) return;
+  for (std::uint32_t i = 0; i < 4; ++i) c[i] = static_cast<float>(c[i] + sums[i]);
 }
 
 void finish(const Product& product) {
@@ -146,14 +150,12 @@ void finish(const Product& product) {
   static thread_local SharedHalves b[2];
   std::fill_n(product.d, cols / 2, 0.0f);
   for (std::uint32_t n = 0; n < product.n; ++n) {
-    float a[2][16];  // rows lane / 4 and 8 more
+    double rows[2][16];  // lane / 4 and 8 more
     for (std::uint32_t i = 0; i < 32; ++i)
-      a[i / 16][i % 16] = half_of(of_lane[lane / 4 * 4 + i % 8 / 2].a[n][i / 16 + 2 * (i / 8 % 2)], i % 2);
-    const float* columns = b[n].read(product.b[n]);
-    for (std::uint32_t i = 0; i < cols / 2; ++i) {
-      const std::uint32_t col = i / 4 * 8 + 2 * (lane % 4) + i % 2;
-      product.d[i] = add_dot(product.d[i], a[i / 2 % 2], columns + std::size_t{16} * col);
-    }
+      rows[i / 16][i % 16] = half_of(of_lane[lane / 4 * 4 + i % 8 / 2].a[n][i / 16 + 2 * (i / 8 % 2)], i % 2);
+    const double* columns = b[n].read(product.b[n]);
+    for (std::uint32_t col = 0; col < cols; col += 8)
+      add_dots(product.d + col / 2, rows, columns + std::size_t{16} * (col + 2 * (lane % 4)));
   }
 }
 

@@ -12,8 +12,6 @@ namespace {
 constexpr std::uint64_t scratch_alignment = 256;
 // Fewer large blocks than this leave most of a device idle: then smaller ones do the work.
 constexpr std::uint32_t enough_blocks = 64;
-// A block of MatmulByWarpgroups multiplies so many inputs, be they there or not.
-constexpr std::uint32_t enough_for_warpgroups = 256;
 
 constexpr std::uint64_t align(std::uint64_t bytes) {
   return (bytes + scratch_alignment - 1) / scratch_alignment * scratch_alignment;
@@ -123,7 +121,7 @@ void multiply(Runtime& runtime, const Multiply& work) {
 
 // By the number of inputs alone: matmuls of the same inputs, converted once, are to be of one mind.
 bool by_warpgroups(const Runtime& runtime, std::uint32_t n_rows, bool dense) {
-  return runtime.uses_warpgroups() && dense && n_rows >= enough_for_warpgroups;
+  return runtime.uses_warpgroups() && dense && n_rows >= runtime.enough_for_warpgroups();
 }
 std::uint32_t n_in_tiles(const Runtime& runtime, std::uint32_t n_rows, bool dense) {
   return by_warpgroups(runtime, n_rows, dense) ? n_rows : 0;

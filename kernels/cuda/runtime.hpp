@@ -48,6 +48,8 @@ class Runtime {
   // Whether the device runs kernels that need warpgroups, and whether they are used: not before it was seen
   // that they give the others' bits (warpgroup_check.hpp).
   virtual bool has_warpgroups() const noexcept = 0;
+  // Rows of inputs from which on: their blocks multiply 256, be they there or not.
+  virtual std::uint32_t enough_for_warpgroups() const noexcept { return 256; }
   bool uses_warpgroups() const noexcept { return uses_warpgroups_; }
   void use_warpgroups(bool use) noexcept { uses_warpgroups_ = use; }
 
