@@ -196,19 +196,21 @@ struct MatmulByWarpgroups {
                         row = job.tile_at(device::block_x() * warps + tile) * tile_rows + in_tile,
                         end = group.end - group.begin;
     if (row >= (job.gated ? job.rows / 2 : job.rows)) return;
+    const std::byte* inverses =
+        job.inputs + activation_tiles(job.cols, job.n_inputs).inverses() + std::size_t{4} * group.begin;
     const auto totals_of = [&](std::uint32_t row_tile, std::uint32_t pair) {
       return device::load_words2(total_of(row_tile, pair, in_tile % 8) + in_tile / 8 * 8);
     };
     for (std::uint32_t pair = job.gated ? warp / 4 * 2 + half : warp / 4; 2 * pair < end;
          pair += job.gated ? 4 : 2) {
-      const device::Words2 x = totals_of(tile, pair), y = totals_of(tile + (job.gated ? 1 : 0), pair);
-      store(group.begin + 2 * pair, row, x.x, y.x);
-      if (2 * pair + 1 < end) store(group.begin + 2 * pair + 1, row, x.y, y.y);
+      const device::Words2 x = totals_of(tile, pair), y = totals_of(tile + (job.gated ? 1 : 0), pair),
+                           inverse = device::load_words2(inverses + 8 * pair);
+      store(group.begin + 2 * pair, row, x.x, y.x, device::float_of(inverse.x));
+      if (2 * pair + 1 < end) store(group.begin + 2 * pair + 1, row, x.y, y.y, device::float_of(inverse.y));
     }
   }
-  NIBBLE_DEVICE void store(std::uint32_t place, std::uint32_t row, std::uint32_t x, std::uint32_t y) const {
-    const ActivationTiles tiles = activation_tiles(job.cols, job.n_inputs);
-    const float inverse = reinterpret_cast<const float*>(job.inputs + tiles.inverses())[place];
+  NIBBLE_DEVICE void store(std::uint32_t place, std::uint32_t row, std::uint32_t x, std::uint32_t y,
+                           float inverse) const {
     float out = job.finish(0, place, row, device::float_of(x) * inverse);
     if (job.gated)
       out =
