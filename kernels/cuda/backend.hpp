@@ -53,8 +53,8 @@ struct Prepared {
 
 class CudaBackend final : public Backend {
  public:
-  // Finds out, on devices that have warpgroups, whether they are to be used (warpgroup_check.hpp); name() ends
-  // with "+wgmma" then. Errors: out_of_memory, device_lost.
+  // Finds out, on devices that have warpgroups, whether they are to be used (warpgroup_check.hpp); name()
+  // ends with "+wgmma" then. Errors: out_of_memory, device_lost.
   CudaBackend(std::unique_ptr<Runtime> runtime, const BackendOptions& options);
 
   std::string_view name() const noexcept override { return name_; }
