@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/kernel_list.hpp"
+#include "kernels/cuda/warpgroup.hpp"
 
 namespace {
 
@@ -22,8 +23,9 @@ void check(cudaError_t status) {
 }
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>()) run(const Kernel kernel) {
-  kernel();
+__global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>())
+    run([[maybe_unused]] const Kernel kernel) {
+  if constexpr (!needs_warpgroups<Kernel>() || device::has_warpgroups) kernel();
 }
 
 // Bits that differ from word to word; taken as halves, all below 2.

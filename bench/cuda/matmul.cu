@@ -76,6 +76,42 @@ struct MultiplyOnly {
   }
 };
 
+// The same by warpgroups, as MatmulByWarpgroups has it: two products in flight, inputs in shared memory.
+struct MultiplyByWarpgroupsOnly {
+  static constexpr std::uint32_t threads = 256, shared_bytes = 16 << 10, in_turn = 8;
+  static constexpr bool needs_warpgroups = true;
+  static constexpr double flops = 2.0 * 64 * 64 * 32;  // of one product by a warpgroup
+  using Operand = device::SharedOperand<128, 512>;
+  std::uint32_t steps;
+  const std::uint32_t* operands;
+  float* out;
+
+  NIBBLE_DEVICE void operator()() const {
+    for (std::uint32_t i = device::thread(); i < shared_bytes / 4; i += threads)
+      reinterpret_cast<std::uint32_t*>(device::shared())[i] = operands[i];
+    device::fence_async();
+    device::sync_block();
+    const std::uint32_t* at = operands + 8 * device::thread();
+    const std::uint32_t a[2][4] = {{at[0], at[1], at[2], at[3]}, {at[4], at[5], at[6], at[7]}};
+    const auto b = Operand::at(device::shared_address(device::shared()));
+    float products[2][device::product_floats] = {};
+    for (std::uint32_t step = 0; step < steps; ++step) {
+      device::begin_product<256>(products[0], a, b);
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i + 1 < in_turn; ++i) {
+        device::begin_product<256>(products[(i + 1) % 2], a, b);
+        device::wait_product<1>(products[i % 2]);
+      }
+      device::wait_product<0>(products[(in_turn - 1) % 2]);
+    }
+    float total = 0;
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < device::product_floats; ++i)
+      total = total + products[0][i] + products[1][i];
+    out[device::block_x() * threads + device::thread()] = total;
+  }
+};
+
 struct Gpu {
   cudaStream_t stream;
   cudaEvent_t begin, end;
@@ -146,6 +182,7 @@ struct Gpu {
                                                         Kernel::shared_bytes));
     return processors() * static_cast<std::uint32_t>(n);
   }
+  bool has_warpgroups() const { return properties.major == 9; }
   std::uint32_t processors() const { return static_cast<std::uint32_t>(properties.multiProcessorCount); }
 };
 
@@ -167,6 +204,14 @@ double register_tflops(const Gpu& gpu) {
   return warps * steps * MultiplyOnly::sums * MultiplyOnly::flops / us / 1e6;
 }
 
+double warpgroup_tflops(const Gpu& gpu) {
+  using Kernel = MultiplyByWarpgroupsOnly;
+  const std::uint32_t blocks = gpu.processors(), steps = 4000;
+  const Kernel kernel{steps, reinterpret_cast<const std::uint32_t*>(gpu.inputs), gpu.out};
+  const double us = gpu.time(1, [&] { launch(gpu.stream, blocks, Kernel::shared_bytes, kernel); });
+  return 2.0 * blocks * steps * Kernel::in_turn * Kernel::flops / us / 1e6;
+}
+
 struct Shape {
   const char* name;
   std::uint32_t rows, cols;
@@ -180,7 +225,8 @@ constexpr Shape shapes[] = {
 template <class Kernel>
 void time_kernel(const Gpu& gpu, const char* name, const char* format, const Shape& shape, std::uint32_t n,
                  std::size_t bytes, double ceiling) {
-  const std::size_t input_bytes = std::size_t{n} * activation_layout(shape.cols).bytes();
+  const std::size_t input_bytes = std::max(std::size_t{n} * activation_layout(shape.cols).bytes(),
+                                           activation_tiles(shape.cols, n).bytes());
   if (std::size_t{n} * shape.rows > gpu.out_floats || input_bytes > gpu.inputs_bytes) return;
   dim3 blocks((shape.rows + Kernel::rows - 1) / Kernel::rows, (n + Kernel::tokens - 1) / Kernel::tokens);
   check(cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::shared_bytes));
@@ -205,7 +251,7 @@ void time_kernel(const Gpu& gpu, const char* name, const char* format, const Sha
     }
   });
   const double gbps = static_cast<double>(bytes) / us / 1e3;
-  std::printf("%-5s %-11s %5u  %-5s %9.2f us %7.0f GB/s %5.1f %% %7.1f TFLOP/s\n", format, shape.name, n,
+  std::printf("%-5s %-11s %5u  %-6s %9.2f us %7.0f GB/s %5.1f %% %7.1f TFLOP/s\n", format, shape.name, n,
               name, us, gbps, 100 * gbps / ceiling, 2e-6 * n * shape.rows * shape.cols / us);
 }
 
@@ -222,6 +268,8 @@ void time_format(const Gpu& gpu, double ceiling, std::string_view only, std::uin
       if (n <= 16) time_kernel<typename Kernels::Few>(gpu, "few", name, shape, n, bytes, ceiling);
       if (n > 8 && n <= 128) time_kernel<typename Kernels::Some>(gpu, "some", name, shape, n, bytes, ceiling);
       if (n >= 32) time_kernel<typename Kernels::Many>(gpu, "many", name, shape, n, bytes, ceiling);
+      if (n >= 128 && gpu.has_warpgroups())
+        time_kernel<typename Kernels::Warpgroups>(gpu, "groups", name, shape, n, bytes, ceiling);
     }
   }
 }
@@ -243,7 +291,7 @@ void time_cublas(const Gpu& gpu, const Cublas& cublas, double ceiling) {
       if (std::size_t{n} * shape.rows > gpu.out_floats) continue;
       const double us = cublas_us(gpu, cublas, shape, n), weights = 1.0 * shape.rows * shape.cols;
       if (us == 0) continue;
-      std::printf("%-5s %-11s %5u  %-5s %9.2f us %7.0f GB/s %5.1f %% %7.1f TFLOP/s\n", "bf16", shape.name, n,
+      std::printf("%-5s %-11s %5u  %-6s %9.2f us %7.0f GB/s %5.1f %% %7.1f TFLOP/s\n", "bf16", shape.name, n,
                   "cublas", us, 2 * weights / us / 1e3, 200 * weights / us / 1e3 / ceiling,
                   2e-6 * n * weights / us);
     }
@@ -254,6 +302,8 @@ void time_cublas(const Gpu& gpu, const Cublas& cublas, double ceiling) {
 void print_rate(const Gpu& gpu, const Cublas& cublas) {
   const double registers = register_tflops(gpu);
   std::printf("products of mma.sync in registers: %.0f TFLOP/s\n", registers);
+  if (gpu.has_warpgroups())
+    std::printf("products of wgmma from registers and shared memory: %.0f TFLOP/s\n", warpgroup_tflops(gpu));
   constexpr std::uint32_t side = 8192;
   const double us = cublas.found() ? cublas_us(gpu, cublas, {"square", side, side}, side) : 0;
   if (us == 0) {

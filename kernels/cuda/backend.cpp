@@ -3,6 +3,7 @@
 #include "kernels/cuda/backend.hpp"
 
 #include "kernels/cuda/pass.hpp"
+#include "kernels/cuda/warpgroup_check.hpp"
 #include "nibble/backend/check.hpp"
 #include "nibble/core/error.hpp"
 
@@ -10,6 +11,12 @@ namespace nibble::inline v0::cuda {
 
 void throw_if_stopped(const std::stop_token& stop) {
   if (stop.stop_requested()) throw Error({.code = ErrorCode::cancelled, .source = "cuda backend"});
+}
+
+CudaBackend::CudaBackend(std::unique_ptr<Runtime> runtime, const BackendOptions& options)
+    : options_(options), runtime_(std::move(runtime)), name_(runtime_->name()) {
+  runtime_->use_warpgroups(warpgroups_agree(*runtime_));
+  if (runtime_->uses_warpgroups()) name_ += "+wgmma";
 }
 
 MemoryUse CudaBackend::plan_memory(const Plan& plan, const Weights& weights) const {

@@ -53,10 +53,11 @@ struct Prepared {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(std::unique_ptr<Runtime> runtime, const BackendOptions& options)
-      : options_(options), runtime_(std::move(runtime)) {}
+  // Finds out, on devices that have warpgroups, whether they are to be used (warpgroup_check.hpp); name()
+  // ends with "+wgmma" then. Errors: out_of_memory, device_lost.
+  CudaBackend(std::unique_ptr<Runtime> runtime, const BackendOptions& options);
 
-  std::string_view name() const noexcept override { return runtime_->name(); }
+  std::string_view name() const noexcept override { return name_; }
   std::uint32_t threads() const noexcept override { return 1; }
   MemoryUse plan_memory(const Plan& plan, const Weights& weights) const override;
   std::vector<WeightPlacement> placements(const Plan& plan, const Weights& weights) const override;
@@ -71,6 +72,7 @@ class CudaBackend final : public Backend {
  private:
   BackendOptions options_;
   std::unique_ptr<Runtime> runtime_;
+  std::string name_;
   Prepared prepared_;  // after runtime_: its memory is given back first
   RecordedPasses recorded_;
 };

@@ -16,22 +16,26 @@ namespace {
 // before.
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, resident_blocks<Kernel>())
-    run_kernel(const Kernel kernel) {
-  if constexpr (!waits_itself<Kernel>()) device::wait_for_previous();
-  device::let_next_begin();
-  kernel();
+    run_kernel([[maybe_unused]] const Kernel kernel) {
+  if constexpr (!needs_warpgroups<Kernel>() || device::has_warpgroups) {
+    if constexpr (!waits_itself<Kernel>()) device::wait_for_previous();
+    device::let_next_begin();
+    kernel();
+  }
 }
 
 struct Entry {
   const void* function;
-  std::uint32_t threads;
+  std::uint32_t threads, most_shared_bytes;
+  bool needs_warpgroups;
 };
 
 struct Entries {
   Entries() {
     std::size_t i = 0;
     Kernels::for_each([&]<class Kernel>() {
-      entry[i++] = {reinterpret_cast<const void*>(run_kernel<Kernel>), Kernel::threads};
+      entry[i++] = {reinterpret_cast<const void*>(run_kernel<Kernel>), Kernel::threads,
+                    most_shared_bytes_of<Kernel>(), needs_warpgroups<Kernel>()};
     });
   }
   Entry entry[Kernels::size];
@@ -126,11 +130,13 @@ class CudaRuntime final : public Runtime {
                    .found = std::to_string(major) + "." + std::to_string(minor),
                    .allowed = "8.0 and above"});
     name_ = "cuda/sm_" + std::to_string(10 * major + minor);
+    has_warpgroups_ = major == 9 && minor == 0;
     const OnDevice on(device_number);
     for (const Entry& entry : entries().entry)
-      check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 most_shared_bytes),
-            "shared memory");
+      if (!entry.needs_warpgroups || has_warpgroups_)
+        check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(entry.most_shared_bytes)),
+              "shared memory");
     // Of the code that runs, not of the device: what was made for an older one does not wait.
     cudaFuncAttributes code{};
     check(cudaFuncGetAttributes(&code, entries().entry[0].function), "kernels");
@@ -146,6 +152,7 @@ class CudaRuntime final : public Runtime {
   }
 
   std::string_view name() const noexcept override { return name_; }
+  bool has_warpgroups() const noexcept override { return has_warpgroups_; }
 
   std::byte* allocate(std::uint64_t bytes) override {
     const OnDevice on(device_number);
@@ -257,7 +264,7 @@ class CudaRuntime final : public Runtime {
   }
 
   std::string name_;
-  bool overlap_ = false;
+  bool overlap_ = false, has_warpgroups_ = false;
   std::unique_ptr<CUstream_st, Destroy> stream_;
   std::unique_ptr<CUevent_st, Destroy> events_[calls_ahead];
   std::size_t calls_ = 0;

@@ -20,8 +20,9 @@ constexpr std::uint64_t launch_bytes = 1024;  // that must be left for each laun
 
 struct Entry {
   void (*call)(const void* kernel);
-  std::uint32_t threads;
+  std::uint32_t threads, most_shared_bytes;
   std::size_t bytes;
+  bool needs_warpgroups;
 };
 
 template <class Kernel>
@@ -33,7 +34,8 @@ void call(const void* kernel) {
 struct Entries {
   Entries() {
     Kernels::for_each([&, i = 0]<class Kernel>() mutable {
-      entry[i++] = {call<Kernel>, Kernel::threads, sizeof(Kernel)};
+      entry[i++] = {call<Kernel>, Kernel::threads, most_shared_bytes_of<Kernel>(), sizeof(Kernel),
+                    needs_warpgroups<Kernel>()};
     });
   }
   Entry entry[Kernels::size];
@@ -64,13 +66,16 @@ struct EmulatedRecording final : Recording {
 
 class EmulatedRuntime final : public Runtime {
  public:
-  EmulatedRuntime(std::uint64_t budget, EmulatedCounts* counts)
-      : left_(budget), counts_(counts != nullptr ? *counts : own_counts_) {}
+  EmulatedRuntime(std::uint64_t budget, EmulatedCounts* counts, EmulatedWarpgroups warpgroups)
+      : left_(budget), counts_(counts != nullptr ? *counts : own_counts_), warpgroups_(warpgroups) {}
   ~EmulatedRuntime() override {
     for (const auto& [bytes, size] : sizes_) ::operator delete(bytes, alignment);
   }
 
   std::string_view name() const noexcept override { return "cuda/emulated"; }
+  bool has_warpgroups() const noexcept override { return warpgroups_ != EmulatedWarpgroups::none; }
+  // So few that small models reach them.
+  std::uint32_t enough_for_warpgroups() const noexcept override { return 12; }
 
   std::byte* allocate(std::uint64_t bytes) override {
     if (bytes == 0) return nullptr;
@@ -125,15 +130,17 @@ class EmulatedRuntime final : public Runtime {
   // So few that a block takes several pieces of what there is.
   std::uint32_t blocks_at_once(std::size_t, std::uint32_t) override { return 2; }
   void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) override {
-    if (grid.shared_bytes > most_shared_bytes)
-      refuse("shared memory", std::to_string(grid.shared_bytes), std::to_string(most_shared_bytes));
     const Entry& entry = entries().entry[index];
+    if (grid.shared_bytes > entry.most_shared_bytes)
+      refuse("shared memory", std::to_string(grid.shared_bytes), std::to_string(entry.most_shared_bytes));
+    if (entry.needs_warpgroups && !has_warpgroups()) refuse("kernel", "warpgroups", "a device that has them");
     if (recorded_ != nullptr) {
       const auto* bytes = static_cast<const std::byte*>(kernel);
       recorded_->launches.push_back({index, grid, {bytes, bytes + entry.bytes}});
       return;
     }
     ++counts_.launches;
+    emulator::round_products_otherwise(warpgroups_ == EmulatedWarpgroups::differ);
     emulator::launch({grid.x, grid.y}, entry.threads, grid.shared_bytes, entry.call, kernel);
   }
 
@@ -151,12 +158,14 @@ class EmulatedRuntime final : public Runtime {
   std::map<std::byte*, std::uint64_t> sizes_;
   EmulatedRecording* recorded_ = nullptr;
   EmulatedCounts own_counts_, &counts_;
+  EmulatedWarpgroups warpgroups_;
 };
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget, EmulatedCounts* counts) {
-  return std::make_unique<EmulatedRuntime>(budget, counts);
+std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget, EmulatedCounts* counts,
+                                               EmulatedWarpgroups warpgroups) {
+  return std::make_unique<EmulatedRuntime>(budget, counts, warpgroups);
 }
 
 }  // namespace nibble::inline v0::cuda

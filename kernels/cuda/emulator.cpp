@@ -23,7 +23,7 @@ constexpr std::uint32_t warp = 32;
 constexpr std::size_t stack_bytes = 256 << 10, slot_bytes = 48;
 constexpr std::align_val_t shared_alignment{128};
 
-enum class State : std::uint8_t { ready, at_block_barrier, at_warp_barrier, at_exchange, done };
+enum class State : std::uint8_t { ready, at_block_barrier, at_warp_barrier, at_exchange, waiting, done };
 
 struct Copy {
   void* to;
@@ -36,6 +36,9 @@ struct Fiber {
   State state = State::done;
   std::uint32_t exchanges = 0;
   std::size_t exchanged_bytes = 0;
+  std::uint32_t exchange_threads = warp;
+  bool (*over)(void* what) = nullptr;  // while it is waiting
+  void* what = nullptr;
   std::vector<std::vector<Copy>> copies;  // groups not waited for, the open one last
 };
 
@@ -54,6 +57,7 @@ struct Block {
   void (*call)(const void*) = nullptr;
   const void* kernel = nullptr;
   const char* defect = nullptr;
+  std::uint64_t number = 0;
 };
 
 Block& block() {
@@ -71,12 +75,6 @@ void wait(State state) {
 void resume(std::uint32_t thread) {
   block().current = thread;
   if (_setjmp(block().scheduler) == 0) _longjmp(fiber().place, 1);
-}
-
-// Leaves this thread for good; the launch ends with what is said.
-[[noreturn]] void fail(const char* defect) {
-  block().defect = defect;
-  for (;;) wait(State::done);
 }
 
 void run_thread() {
@@ -102,12 +100,28 @@ void start() {
 bool release(std::uint32_t first, std::uint32_t n, State state) {
   const auto begin = block().fibers.begin() + first, end = begin + n;
   if (!std::all_of(begin, end, [&](const Fiber& f) {
-        return f.state == state && f.exchanged_bytes == begin->exchanged_bytes;
+        return f.state == state && f.exchanged_bytes == begin->exchanged_bytes &&
+               f.exchange_threads == begin->exchange_threads;
       })) {
     return false;
   }
   std::for_each(begin, end, [](Fiber& f) { f.state = State::ready; });
   return true;
+}
+
+// The exchanges that begin with the warp of thread `first`.
+bool release_exchange(std::uint32_t first) {
+  const std::uint32_t n = block().fibers[first].exchange_threads;
+  return first % n == 0 && first + n <= block().threads && release(first, n, State::at_exchange);
+}
+
+bool release_waiting(Block& b) {
+  bool any = false;
+  for (std::uint32_t t = 0; t < b.threads; ++t) {
+    Fiber& f = b.fibers[t];
+    if (f.state == State::waiting && f.over(f.what)) f.state = State::ready, any = true;
+  }
+  return any;
 }
 
 bool release_block(Block& b) {
@@ -123,6 +137,7 @@ bool release_block(Block& b) {
 
 void run_block(Block& b, const std::vector<std::uint32_t>& order) {
   const std::uint32_t nan = 0x7fa00000u;
+  ++b.number;
   for (std::size_t i = 0; i + 4 <= b.shared_bytes; i += 4) std::memcpy(b.shared.get() + i, &nan, 4);
   for (std::uint32_t t = 0; t < b.threads; ++t) {
     b.fibers[t].state = State::ready;
@@ -138,8 +153,9 @@ void run_block(Block& b, const std::vector<std::uint32_t>& order) {
       moved = true;
     }
     for (std::uint32_t w = 0; w < b.threads; w += warp)
-      moved |= release(w, warp, State::at_exchange) || release(w, warp, State::at_warp_barrier);
+      moved |= release_exchange(w) || release(w, warp, State::at_warp_barrier);
     moved |= release_block(b);
+    if (!moved) moved = release_waiting(b);
   }
   if (std::any_of(b.fibers.begin(), b.fibers.begin() + b.threads,
                   [](const Fiber& f) { return f.state != State::done; })) {
@@ -159,13 +175,29 @@ std::byte* shared() { return block().shared.get(); }
 void sync_block() { wait(State::at_block_barrier); }
 void sync_warp() { wait(State::at_warp_barrier); }
 
-const void* exchange_bytes(const void* mine, std::size_t bytes) {
+std::size_t shared_bytes() { return block().shared_bytes; }
+std::uint64_t block_number() { return block().number; }
+
+// Leaves this thread for good; the launch ends with what is said.
+void fail(const char* defect) {
+  block().defect = defect;
+  for (;;) wait(State::done);
+}
+
+void wait_until(bool (*over)(void*), void* what) {
+  fiber().over = over;
+  fiber().what = what;
+  wait(State::waiting);
+}
+
+const void* exchange_bytes(const void* mine, std::size_t bytes, std::uint32_t threads) {
   Block& b = block();
   const std::uint32_t t = b.current, first = t / warp * warp;
   const std::size_t turn = b.fibers[t].exchanges++ % 2;
   std::byte* slots = b.slots.data() + (turn * b.threads + first) * slot_bytes;
   std::memcpy(slots + (t - first) * bytes, mine, bytes);
   b.fibers[t].exchanged_bytes = bytes;
+  b.fibers[t].exchange_threads = threads;
   wait(State::at_exchange);
   return slots;
 }

@@ -34,15 +34,23 @@ void wait_copies(int left);
 const void* aligned(const void* p, std::size_t bytes);
 std::uint16_t round_to_half(double x);
 
-// Gives `bytes` bytes to the warp and returns the first of all 32 lanes', `bytes` apart, valid until this
-// lane's next exchange but one.
-const void* exchange_bytes(const void* mine, std::size_t bytes);
+// Gives `bytes` bytes to the `threads` threads of which this is one, a warp or several, and returns the first
+// of the warp's 32 lanes', `bytes` apart, valid until this lane's next exchange but one.
+const void* exchange_bytes(const void* mine, std::size_t bytes, std::uint32_t threads);
 
 template <class T>
-const T* exchange(const T& mine) {
+const T* exchange(const T& mine, std::uint32_t threads = 32) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 48);
-  return static_cast<const T*>(exchange_bytes(&mine, sizeof(T)));
+  return static_cast<const T*>(exchange_bytes(&mine, sizeof(T), threads));
 }
+
+// For what emulator_warpgroup.cpp adds. How many bytes shared() has, which of all blocks that this thread of
+// the host ever ran is run, and the end of it for a defect of the kernel.
+std::size_t shared_bytes();
+std::uint64_t block_number();
+[[noreturn]] void fail(const char* defect);
+// Waits until over(what), which is asked once all other threads wait as well.
+void wait_until(bool (*over)(void* what), void* what);
 
 struct Blocks {
   std::uint32_t x, y;

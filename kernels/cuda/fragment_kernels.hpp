@@ -7,6 +7,7 @@
 #include "kernels/cuda/kernel_list.hpp"
 #include "kernels/cuda/look_up.hpp"
 #include "kernels/cuda/matmul.hpp"
+#include "kernels/cuda/matmul_by_warpgroups.hpp"
 #include "nibble/quant/formats.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -20,7 +21,8 @@ struct KernelsOf {
   using Few = MatmulBySlices<layout, 1, 1>;
   using Some = MatmulBySlices<layout, 2, 4>;
   using Many = MatmulByRows<layout>;
-  using List = KernelList<LookUp, Few, Some, Many>;
+  using Warpgroups = MatmulByWarpgroups<layout>;
+  using List = KernelList<LookUp, Few, Some, Many, Warpgroups>;
 };
 
 template <class Coded>

@@ -20,12 +20,15 @@ constexpr std::uint32_t blocks(std::uint64_t n, std::uint32_t of_block) {
   return static_cast<std::uint32_t>((n + of_block - 1) / of_block);
 }
 
+constexpr std::uint32_t narrow(std::uint64_t n) { return static_cast<std::uint32_t>(n); }
+
 // Where a multiply's scratch holds what: inputs, then groups, then uses.
 struct Scratch {
   std::uint64_t groups, uses, bytes;
 
   Scratch(std::uint64_t cols, std::uint64_t n_inputs, std::uint64_t n_uses)
-      : groups(align(n_inputs * activation_layout(static_cast<std::uint32_t>(cols)).bytes())),
+      : groups(align(std::max<std::uint64_t>(n_inputs * activation_layout(narrow(cols)).bytes(),
+                                             activation_tiles(narrow(cols), narrow(n_inputs)).bytes()))),
         uses(groups + align(n_uses * sizeof(ExpertGroup))),
         bytes(uses + align(n_uses * sizeof(std::uint32_t))) {}
 };
@@ -59,13 +62,14 @@ void look_up(Runtime& runtime, const LookUp& work) {
 
 // Converts the inputs where they are not yet and, with experts, sorts their uses; returns what the matmul
 // itself is to do.
-MatmulJob prepare(Runtime& runtime, const Multiply& work) {
+MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
   const std::uint32_t cols = work.matrix.cols, parts = work.own_inputs ? work.n_used : 1,
                       n_uses = work.n_rows * work.n_used;
   const Scratch scratch(cols, std::uint64_t{work.n_rows} * parts, n_uses);
   if (!work.converted) {
     runtime.launch({.x = work.n_rows * parts, .shared_bytes = ConvertActivations::shared_bytes},
-                   ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch});
+                   ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch,
+                                      in_tiles ? work.n_rows : 0});
   }
   auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
   auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);
@@ -111,11 +115,22 @@ void launch(Runtime& runtime, const Multiply& work, const MatmulJob& job) {
   runtime.launch({.x = x, .y = y, .shared_bytes = Kernel::shared_bytes}, Kernel{job});
 }
 
-void multiply(Runtime& runtime, const Multiply& work) { multiply_in(runtime, work, best_shape(work)); }
+void multiply(Runtime& runtime, const Multiply& work) {
+  multiply_in(runtime, work, best_shape(runtime, work));
+}
+
+// By the number of inputs alone: matmuls of the same inputs, converted once, are to be of one mind.
+bool by_warpgroups(const Runtime& runtime, std::uint32_t n_rows, bool dense) {
+  return runtime.uses_warpgroups() && dense && n_rows >= runtime.enough_for_warpgroups();
+}
+std::uint32_t n_in_tiles(const Runtime& runtime, std::uint32_t n_rows, bool dense) {
+  return by_warpgroups(runtime, n_rows, dense) ? n_rows : 0;
+}
 
 }  // namespace
 
-BlockShape best_shape(const Multiply& work) {
+BlockShape best_shape(const Runtime& runtime, const Multiply& work) {
+  if (by_warpgroups(runtime, work.n_rows, work.n_used == 0)) return BlockShape::by_warpgroups;
   using Any = KernelsOf<layout_of<Q4_0>>;  // the same outputs to a block as of any format
   const std::uint32_t groups = std::max(1u, n_groups(work));
   const std::uint32_t together = blocks(work.n_rows * std::max(1u, work.n_used), groups);
@@ -126,11 +141,12 @@ BlockShape best_shape(const Multiply& work) {
 }
 
 void multiply_in(Runtime& runtime, const Multiply& work, BlockShape shape) {
-  const MatmulJob job = prepare(runtime, work);
+  const MatmulJob job = prepare(runtime, work, shape == BlockShape::by_warpgroups);
   visit_kernels(*work.matrix.format, [&]<class Kernels>() {
     if (shape == BlockShape::few_inputs) launch<typename Kernels::Few>(runtime, work, job);
     if (shape == BlockShape::some_inputs) launch<typename Kernels::Some>(runtime, work, job);
     if (shape == BlockShape::many_inputs) launch<typename Kernels::Many>(runtime, work, job);
+    if (shape == BlockShape::by_warpgroups) launch<typename Kernels::Warpgroups>(runtime, work, job);
   });
 }
 
@@ -144,6 +160,7 @@ const MatrixFamily fragments_family{
     .look_up = look_up,
     .multiply = multiply,
     .converts = true,
+    .n_in_tiles = n_in_tiles,
     .gates = true,
 };
 

@@ -11,10 +11,11 @@ extern const MatrixFamily fragments_family;
 
 // How outputs are shared out to blocks; which is fastest depends on how many rows of inputs there are. None
 // changes a bit of an output.
-enum class BlockShape : std::uint8_t { few_inputs, some_inputs, many_inputs };
+// The last is for dense matmuls on devices with warpgroups.
+enum class BlockShape : std::uint8_t { few_inputs, some_inputs, many_inputs, by_warpgroups };
 
 // What fragments_family.multiply takes.
-BlockShape best_shape(const Multiply& work);
+BlockShape best_shape(const Runtime& runtime, const Multiply& work);
 
 void multiply_in(Runtime& runtime, const Multiply& work, BlockShape shape);
 

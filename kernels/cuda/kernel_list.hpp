@@ -47,6 +47,16 @@ constexpr bool waits_itself() {
   }
 }
 
+// Whether a kernel is for devices with warpgroup.hpp's instructions alone.
+template <class Kernel>
+constexpr bool needs_warpgroups() {
+  if constexpr (requires { Kernel::needs_warpgroups; }) {
+    return Kernel::needs_warpgroups;
+  } else {
+    return false;
+  }
+}
+
 template <class... Lists>
 struct Joined;
 template <class... A>

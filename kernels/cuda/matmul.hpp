@@ -14,6 +14,8 @@
 //                 matrix.
 // MatmulByRows    256 x 64 outputs a block, a warp 32 rows of the matrix and all slices in turn; inputs come
 //                 through a ring in shared memory. Bound by the tensor cores and that memory.
+//
+// and MatmulByWarpgroups, for compute capability 9.0 (matmul_by_warpgroups.hpp).
 #pragma once
 
 #include "kernels/cuda/activations.hpp"
@@ -29,7 +31,7 @@ struct MatmulJob {
   std::uint64_t expert_bytes;
   std::uint32_t rows, cols;
   Levels levels;
-  const std::byte* inputs;  // activation_layout(cols)
+  const std::byte* inputs;  // activation_layout(cols); of MatmulByWarpgroups activation_tiles(cols, n_inputs)
   std::uint32_t n_inputs;
   float* out;
   std::uint32_t out_stride;
@@ -72,10 +74,12 @@ struct MatmulJob {
     return inputs + std::size_t{row} * activation_layout(cols).bytes();
   }
 
-  // What a finished sum becomes, and where it goes.
-  NIBBLE_DEVICE float finish(std::uint32_t expert, std::uint32_t place, std::uint32_t row,
-                             float total) const {
-    float x = total * *reinterpret_cast<const float*>(input(place) + activation_layout(cols).inverse());
+  NIBBLE_DEVICE float inverse(std::uint32_t place) const {
+    return *reinterpret_cast<const float*>(input(place) + activation_layout(cols).inverse());
+  }
+
+  // What a sum becomes once it was multiplied with its input's inverse, and where it goes.
+  NIBBLE_DEVICE float finish(std::uint32_t expert, std::uint32_t place, std::uint32_t row, float x) const {
     if (bias != nullptr) x = x + bias[std::size_t{expert} * rows + row];
     if (n_used == 0) return soft_capped(x * scale, softcap);
     if (!weighted) return x;
@@ -226,7 +230,7 @@ struct MatmulBySlices {
       float total = 0;
       NIBBLE_UNROLL
       for (std::uint32_t s = 0; s < k_slices; ++s) total = total + slices[s * outputs + at];
-      const float x = job.finish(group.expert, place, row, total);
+      const float x = job.finish(group.expert, place, row, total * job.inverse(place));
       if (!job.gated)
         job.store(place, row, x);
       else if (i % 2 == 0)
@@ -382,9 +386,10 @@ struct MatmulByRows {
     if (job.gated ? row >= job.rows / 2 || lane >= tile_rows : row >= job.rows) return;
     for (std::uint32_t token = 0; token < tokens && token < places; ++token) {
       const float* sums_of_token = of_warp + token * stride + lane;
-      float x = job.finish(group.expert, first + token, row, sums_of_token[0]);
+      const float inverse = job.inverse(first + token);
+      float x = job.finish(group.expert, first + token, row, sums_of_token[0] * inverse);
       if (job.gated) {
-        const float y = job.finish(0, first + token, row + job.rows / 2, sums_of_token[tile_rows]);
+        const float y = job.finish(0, first + token, row + job.rows / 2, sums_of_token[tile_rows] * inverse);
         x = gated(job.activation, x, y);
       }
       job.store(first + token, row, x);

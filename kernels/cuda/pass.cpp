@@ -236,7 +236,9 @@ class Pass {
   // What the matmuls after a norm read, where it is the norm that converts it.
   ThenConvert then_convert(const Phase& phase, const Slot& out) const {
     if (!phase.converts) return {};
-    return {{data(out), stride(out), nullptr, 1, out.width, p_.activation<std::byte>(p_.layout.scratch)}};
+    const Step& next = plan_.steps[phase.last];
+    return {{data(out), stride(out), nullptr, 1, out.width, p_.activation<std::byte>(p_.layout.scratch),
+             p_.layout.weights[next.w].family->n_in_tiles(runtime_, n_rows(out), next.args.n_experts == 0)}};
   }
   void norm(const Phase& phase) {
     const Step& s = plan_.steps[phase.first];

@@ -37,7 +37,8 @@ class Finder {
   // Whether matmuls `next`, which follow right after `before`, find there what they read converted.
   bool shares_inputs(const Phase& before, const Phase& next) const {
     const Step &a = steps_[before.first], &b = steps_[next.first];
-    return converts_inputs(a) && converts_inputs(b) && a.a == b.a && rows(a.out) == rows(b.out);
+    return converts_inputs(a) && converts_inputs(b) && a.a == b.a && rows(a.out) == rows(b.out) &&
+           (a.args.n_experts == 0) == (b.args.n_experts == 0);
   }
   bool converts_for(const Phase& before, const Phase& next) const {
     const Step &norm = steps_[before.last - 1], &b = steps_[next.first];

@@ -15,11 +15,21 @@ namespace nibble::inline v0::cuda {
 // Blocks of a launch, and bytes of shared memory that each has.
 struct Grid {
   std::uint32_t x = 1, y = 1;
-  std::uint32_t shared_bytes = 0;  // at most most_shared_bytes
+  std::uint32_t shared_bytes = 0;  // at most most_shared_bytes_of the kernel
 };
 
 // Of every device from compute capability 8.0 on (8.6 and 8.9: 99 KiB to a block).
 inline constexpr std::uint32_t most_shared_bytes = 99 << 10;
+
+// That a launch of this kernel may ask for: more where only devices that have it run it.
+template <class Kernel>
+constexpr std::uint32_t most_shared_bytes_of() {
+  if constexpr (needs_warpgroups<Kernel>()) {
+    return Kernel::shared_bytes;
+  } else {
+    return most_shared_bytes;
+  }
+}
 
 // Launches of a runtime, kept to be repeated as one. Must not outlive it.
 class Recording {
@@ -34,6 +44,14 @@ class Runtime {
   virtual ~Runtime() = default;
 
   virtual std::string_view name() const noexcept = 0;  // "cuda/sm_90", "cuda/emulated"
+
+  // Whether the device runs kernels that need warpgroups, and whether they are used: not before it was seen
+  // that they give the others' bits (warpgroup_check.hpp).
+  virtual bool has_warpgroups() const noexcept = 0;
+  // Rows of inputs from which on: their blocks multiply 256, be they there or not.
+  virtual std::uint32_t enough_for_warpgroups() const noexcept { return 256; }
+  bool uses_warpgroups() const noexcept { return uses_warpgroups_; }
+  void use_warpgroups(bool use) noexcept { uses_warpgroups_ = use; }
 
   // 256-byte aligned; null where `bytes` is 0. Errors: out_of_memory.
   virtual std::byte* allocate(std::uint64_t bytes) = 0;
@@ -74,6 +92,9 @@ class Runtime {
   virtual std::uint32_t blocks_at_once(std::size_t index, std::uint32_t shared_bytes) = 0;
   // Kernel `index` of Kernels, with these parameters. Both dimensions are above 0.
   virtual void launch_kernel(std::size_t index, const Grid& grid, const void* kernel) = 0;
+
+ private:
+  bool uses_warpgroups_ = false;
 };
 
 }  // namespace nibble::inline v0::cuda

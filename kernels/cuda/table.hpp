@@ -28,7 +28,9 @@ struct MatrixFamily {
   void (*look_up)(Runtime& runtime, const LookUp& work);
   void (*multiply)(Runtime& runtime, const Multiply& work);
   bool converts = false;  // multiply begins with ConvertActivations, unless work.converted
-  bool gates = false;     // multiply takes work.gated
+  // ConvertActivations::n_in_tiles for a multiply's inputs, dense ones or experts'; of families that convert.
+  std::uint32_t (*n_in_tiles)(const Runtime& runtime, std::uint32_t n_rows, bool dense) = nullptr;
+  bool gates = false;  // multiply takes work.gated
 };
 
 // The families, best first; together they take every format.

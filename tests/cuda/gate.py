@@ -1,4 +1,5 @@
-"""The compile gate: the CUDA translation unit for one architecture, warnings as errors, and no kernel that spills.
+"""The compile gate: the CUDA translation unit for one architecture, warnings as errors, no kernel that spills, and none
+whose warpgroups wait for every product at once.
 
 Usage: gate.py SOURCE_FOLDER ARCHITECTURE NVCC [LAUNCHER...] | gate.py --self-test
 Without nvcc it is skipped, with exit code 77.
@@ -14,6 +15,7 @@ import tempfile
 MOST_SPILLED = 32
 
 KERNEL = re.compile(r"Compiling entry function '(\w+)'")
+SERIALIZED = re.compile(r"wgmma\.mma_async instructions are serialized.* in the function '(\w+)'")
 SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 
 
@@ -27,6 +29,8 @@ def findings(log):
             if int(match[2]) > MOST_SPILLED:
                 wrong.append(f"{kernel} spills {match[2]} bytes")
             kernel = None
+        elif match := SERIALIZED.search(line):
+            wrong.append(f"{match[1]} has its products one by one")
     return kernels, wrong
 
 
@@ -36,6 +40,8 @@ def self_test():
     assert findings(report.format(0)) == (1, [])
     assert findings(report.format(MOST_SPILLED + 4))[1] == [f"a spills {MOST_SPILLED + 4} bytes"]
     assert findings("") == (0, [])
+    waits = "ptxas info : (C7514) Potential Performance Loss: wgmma.mma_async instructions are serialized due to"
+    assert findings(f"{waits} reads in the function 'a'")[1] == ["a has its products one by one"]
 
 
 def main(source, architecture, nvcc, *launcher):
