@@ -40,10 +40,10 @@ if(NOT changed EQUAL 3)
   message(FATAL_ERROR "${changed} lines of existing files differ; three lists have one line more each")
 endif()
 
-# Not optimised, two tiers: what is tried here is whether the pieces join.
+# Not optimised, few tiers: what is tried here is whether the pieces join.
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/program -B ${work}/build -G ${generator} -DEXTENDED_NIBBLE=${copy}
     -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_CXX_COMPILER_LAUNCHER=${launcher} -DCMAKE_BUILD_TYPE=Release
-    -DCMAKE_CXX_FLAGS_RELEASE=-O0 "-DNIBBLE_CPU_TIERS=toy\;portable" -DNIBBLE_CPU_TIER_OPTIONS=-O1
+    -DCMAKE_CXX_FLAGS_RELEASE=-O0 "-DNIBBLE_CPU_TIERS=avx2\;neon\;toy\;portable" -DNIBBLE_CPU_TIER_OPTIONS=-O1
     -DNIBBLE_PRECOMPILED_HEADERS=ON)
 run(${CMAKE_COMMAND} --build ${work}/build)
 run(${work}/build/extended ${model} ${work}/toy.gguf)
