@@ -38,8 +38,8 @@ struct Prepared {
   const Weights* weights = nullptr;
   Layout layout;
   RuntimeBytes weight_bytes, kv, activations;
-  RuntimeBytes batch;   // of the host: what the next batch brings along
-  RuntimeBytes ranked;  // of the host: RankPlaces::results
+  RuntimeBytes batch;   // of the host: what a batch brings along, as it is on the device once that has run
+  RuntimeBytes ranked;  // of the host: RankRecords
 
   template <class T>
   T* weight(std::uint64_t offset) const {
@@ -55,6 +55,9 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend(std::unique_ptr<Runtime> runtime, const BackendOptions& options)
       : options_(options), runtime_(std::move(runtime)) {}
+  CudaBackend(const CudaBackend&) = delete;
+  CudaBackend& operator=(const CudaBackend&) = delete;
+  ~CudaBackend() override;
 
   std::string_view name() const noexcept override { return runtime_->name(); }
   std::uint32_t threads() const noexcept override { return 1; }
@@ -72,7 +75,7 @@ class CudaBackend final : public Backend {
   BackendOptions options_;
   std::unique_ptr<Runtime> runtime_;
   Prepared prepared_;  // after runtime_: its memory is given back first
-  RecordedPasses recorded_;
+  Passes passes_;
 };
 
 // Fills the block of weights. Errors: cancelled, out_of_memory, device_lost.
