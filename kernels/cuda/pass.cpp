@@ -22,9 +22,9 @@ std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return a / b + (a % b
 // A short pass has no more tokens than this, and sees no more spans of attention in all: its steps are over
 // before anyone could call a stop late.
 constexpr std::uint32_t few_tokens = 64, few_spans = 4096;
-// A longer one stays so few steps ahead of the device.
-constexpr std::uint64_t steps_ahead = 8;
-static_assert(steps_ahead < most_marks);
+// Of a longer one no more steps are asked for before the device has done those before them.
+constexpr std::uint64_t queued_steps = 8;
+static_assert(queued_steps < most_marks);
 
 // n or somewhat more, so that few different numbers come of it: 1, 2, 3, 4, 6, 8, 12, 16, ...
 std::uint32_t round_up(std::uint32_t n) {
@@ -112,7 +112,7 @@ class Pass {
 
   void throttle() {
     const std::uint64_t mark = runtime_.mark();
-    if (mark >= steps_ahead) runtime_.wait(mark - steps_ahead);
+    if (mark >= queued_steps) runtime_.wait(mark - queued_steps);
   }
 
   void download(std::span<float> logits) {

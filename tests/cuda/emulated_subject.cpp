@@ -1,25 +1,24 @@
 // The CUDA backend on the emulator: the one that tests look at, and the one that is called "cuda" here.
 // Linked into test_cuda.
+#include <utility>
+
 #include "kernels/backends.hpp"
 #include "kernels/cuda/backend.hpp"
 #include "tests/cuda/emulated_engine.hpp"
 #include "tests/cuda/subject.hpp"
 
-namespace nibble::inline v0 {
-
-namespace cuda {
+namespace nibble::inline v0::cuda {
 
 namespace {
 Emulated* of_next_engine = nullptr;
 }
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  return std::make_unique<CudaBackend>(make_emulated_runtime(of_next_engine), options);
+  return std::make_unique<CudaBackend>(make_emulated_runtime(std::exchange(of_next_engine, nullptr)),
+                                       options);
 }
 
-}  // namespace cuda
-
-}  // namespace nibble::inline v0
+}  // namespace nibble::inline v0::cuda
 
 namespace nibble {
 
