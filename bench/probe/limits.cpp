@@ -127,6 +127,7 @@ std::string_view to_string(Arithmetic type) noexcept {
 }
 
 const Peak* Limits::find(std::string_view tier, Arithmetic type, bool plain) const noexcept {
+  tier = tier.substr(0, tier.find('_'));
   const Peak* best = nullptr;
   for (const Peak& peak : peaks) {
     if (peak.tier != tier || peak.type != type) continue;

@@ -31,7 +31,7 @@ struct Limits {
   std::vector<Peak> peaks;
 
   // What the tier uses for one type: what needs a feature if that was measured (unless `plain`), else the
-  // best. Null where it has nothing.
+  // best; "avx512_bf16" is one of avx512's. Null where it has nothing.
   const Peak* find(std::string_view tier, Arithmetic type, bool plain = false) const noexcept;
   // The better of each figure: what disturbs a measurement only ever makes it slower.
   void merge(const Limits& other) noexcept;

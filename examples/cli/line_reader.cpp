@@ -93,8 +93,8 @@ LineReader::LineReader() : state_(std::make_unique<State>()) {
   el_set(state_->editor, EL_GETCFN, Callbacks::read_character);
   el_set(state_->editor, EL_EDITOR, "emacs");
   el_set(state_->editor, EL_HIST, history, state_->history);
-  // Between two lines libedit puts the terminal back for a moment; a Ctrl-D typed then would be lost as an end of
-  // input nobody waits for. Without that key it stays a character, which the next line reads.
+  // Between two lines libedit puts the terminal back for a moment; a Ctrl-D typed then would be lost as an
+  // end of input nobody waits for. Without that key it stays a character, which the next line reads.
   el_set(state_->editor, EL_SETTY, "-x", "eof=", nullptr);
   el_set(state_->editor, EL_PREP_TERM, 1);
 }

@@ -38,17 +38,21 @@ inline std::size_t int8_row_bytes(std::size_t cols) {
   return ((groups * sizeof(Int8Group) + 63) / 64 | 1) * 64;
 }
 
+// Sets d by the largest magnitude of a group; what its columns are multiplied by.
+inline float set_unit(float largest, Int8Group& group) {
+  constexpr float smallest = 0x1p-120f;  // below, 127 over it would be infinite: such groups are zero
+  group.d = largest / 127.0f;
+  return largest < smallest ? 0.0f : 127.0f / largest;
+}
+
 // n columns of a group, inlined with n a constant: compilers turn the loops into vectors. Magnitudes are
 // compared as integers, and adding 1.5 * 2^23 rounds to an integer in the low bits.
 [[gnu::always_inline]] inline void quantise_group(const float* in, std::size_t n, Int8Group& group) {
-  constexpr float smallest = 0x1p-120f;  // below, 127 over it would be infinite: such groups are zero
   constexpr float round = 0x1.8p23f;
   std::uint32_t bits = 0;
   for (std::size_t i = 0; i < n; ++i)
     bits = std::max(bits, std::bit_cast<std::uint32_t>(in[i]) & 0x7fff'ffffu);
-  const auto largest = std::bit_cast<float>(bits);
-  group.d = largest / 127.0f;
-  const float inverse = largest < smallest ? 0.0f : 127.0f / largest;
+  const float inverse = set_unit(std::bit_cast<float>(bits), group);
   for (std::size_t i = 0; i < n; ++i) {
     const float x = in[i] * inverse + round;
     group.q[i] =
@@ -63,11 +67,16 @@ inline std::size_t int8_row_bytes(std::size_t cols) {
   }
 }
 
-// ActivationForm::convert.
-inline void quantise_row(const float* in, std::size_t cols, std::byte* out) {
+inline void quantise_plainly(const float* in, Int8Group& group) {
+  quantise_group(in, activation_group, group);
+}
+
+// ActivationForm::convert, by what converts a whole group.
+template <void whole_group(const float*, Int8Group&) = quantise_plainly>
+void quantise_row(const float* in, std::size_t cols, std::byte* out) {
   auto* group = reinterpret_cast<Int8Group*>(out);
   for (; cols >= activation_group; cols -= activation_group, in += activation_group, ++group)
-    quantise_group(in, activation_group, *group);
+    whole_group(in, *group);
   if (cols == 0) return;
   *group = {};
   quantise_group(in, cols, *group);

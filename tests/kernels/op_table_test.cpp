@@ -30,10 +30,8 @@ constexpr double int8_tolerance = 1e-4;
 
 // What the numeric contract allows (docs/numerics.md). The portable tier keeps activations in float.
 double tolerance(std::string_view tier, const Format* format) {
-  if (tier == "portable" || format == nullptr || format->dtype == Dtype::F32) return 1e-11;
-  if (format->dtype == Dtype::F16) return 1e-6;
-  if (format->dtype == Dtype::BF16) return 1e-5;
-  return int8_tolerance;
+  if (tier == "avx512_bf16" && format != nullptr && format->dtype == Dtype::BF16) return 1e-5;
+  return tier == "portable" || format == nullptr || format->codes.group == 0 ? 1e-11 : int8_tolerance;
 }
 
 // Runs a case on every tier; `format` is that of its matrix, null where it has none. `pool` gathers what the

@@ -13,7 +13,7 @@ namespace {
 
 inline std::size_t scratch_bytes(std::size_t) { return sizeof(Scratch); }
 
-constexpr ActivationForm int8_rows = {int8_row_bytes, quantise_row};
+constexpr ActivationForm int8_rows = {int8_row_bytes, quantise_row<>};
 
 template <class F, class Dots>
 constexpr MatmulKernel kernel = {.name = Dots::names[static_cast<int>(F::family)],

@@ -17,7 +17,7 @@ std::size_t scratch_bytes(std::size_t) {
   return sizeof(Scratch<Form>);
 }
 
-constexpr ActivationForm int8_rows = {int8_row_bytes, quantise_row};
+constexpr ActivationForm int8_rows = {int8_row_bytes, quantise_row<>};
 
 template <class F, class Form>
 constexpr MatmulKernel kernel = {.name = Form::names[static_cast<int>(F::family)],
