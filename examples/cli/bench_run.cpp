@@ -2,6 +2,7 @@
 // See bench_run.hpp.
 #include "bench_run.hpp"
 
+#include <algorithm>
 #include <random>
 
 #include "terminal.hpp"
@@ -52,21 +53,25 @@ double BenchRun::run_once(const BenchTest& test, std::uint32_t n_gen, const std:
   const std::span<nibble::Sequence> sequences = sequences_at(test.n_depth, test.n_seqs, stop);
   const std::uint32_t steps = test.n_gen == 0 ? 1 : n_gen;
   const std::uint32_t n = test.n_gen == 0 ? test.n_prompt : 1;  // tokens of a step
-  const auto tokens = make_tokens(std::size_t{steps} * test.n_seqs * n, engine_.model().config().vocab_size);
+  auto tokens = make_tokens(std::size_t{steps} * test.n_seqs * n, engine_.model().config().vocab_size);
   const nibble::OnLogits ignore = [](std::size_t, std::size_t, std::span<const float>) {};
-  // As a generation does: from a device a token comes back rather than a vocabulary of floats.
+  // As a generation does: from a device a token comes back rather than a vocabulary of floats, and the next
+  // step goes on with it.
   const bool ranked = test.n_gen != 0 && engine_.plan().backend.starts_with("cuda");
-  const nibble::RankOptions highest{.n = 1, .n_tokens = engine_.model().config().vocab_size};
+  const nibble::RankOptions highest{.n = 1, .n_tokens = engine_.model().config().vocab_size, .ahead = true};
   std::vector<nibble::StepInput> inputs(test.n_seqs);
-  std::span<const nibble::TokenId> left = tokens;
+  std::span<nibble::TokenId> left = tokens;
   const double began = now();
   for (std::uint32_t step = 0; step < steps; ++step) {
     for (std::uint32_t i = 0; i < test.n_seqs; ++i, left = left.subspan(n))
       inputs[i] = {&sequences[i], left.first(n), nibble::Outputs::last};
-    if (ranked)
-      engine_.step_ranked(inputs, highest, stop);
-    else
+    if (!ranked) {
       engine_.step(inputs, ignore, stop);
+      continue;
+    }
+    const std::vector<nibble::RankedRow> rows = engine_.step_ranked(inputs, highest, stop);
+    for (std::size_t i = 0; i < std::min(left.size(), rows.size()); ++i)
+      if (!rows[i].highest.empty()) left[i] = rows[i].highest.front().token;
   }
   return now() - began;
 }

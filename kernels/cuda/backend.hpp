@@ -38,8 +38,8 @@ struct Prepared {
   const Weights* weights = nullptr;
   Layout layout;
   RuntimeBytes weight_bytes, kv, activations;
-  RuntimeBytes batch;   // of the host: what the next batch brings along
-  RuntimeBytes ranked;  // of the host: RankPlaces::results
+  RuntimeBytes batch;   // of the host: what a batch brings along, as it is on the device once that has run
+  RuntimeBytes ranked;  // of the host: RankRecords
 
   template <class T>
   T* weight(std::uint64_t offset) const {
@@ -56,6 +56,9 @@ class CudaBackend final : public Backend {
   // Finds out, on devices that have warpgroups, whether they are to be used (warpgroup_check.hpp); name()
   // ends with "+wgmma" then. Errors: out_of_memory, device_lost.
   CudaBackend(std::unique_ptr<Runtime> runtime, const BackendOptions& options);
+  CudaBackend(const CudaBackend&) = delete;
+  CudaBackend& operator=(const CudaBackend&) = delete;
+  ~CudaBackend() override;
 
   std::string_view name() const noexcept override { return name_; }
   std::uint32_t threads() const noexcept override { return 1; }
@@ -74,7 +77,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Runtime> runtime_;
   std::string name_;
   Prepared prepared_;  // after runtime_: its memory is given back first
-  RecordedPasses recorded_;
+  Passes passes_;
 };
 
 // Fills the block of weights. Errors: cancelled, out_of_memory, device_lost.

@@ -100,7 +100,6 @@ struct CudaRecording final : Recording {
 
 constexpr int device_number = 0, least_major = 8;
 constexpr int least_overlap = 90;  // compute capability that code must be made for to wait_for_previous()
-constexpr std::size_t calls_ahead = 8;
 
 class CudaRuntime final : public Runtime {
  public:
@@ -189,11 +188,14 @@ class CudaRuntime final : public Runtime {
     const OnDevice on(device_number);
     check(cudaStreamSynchronize(stream_.get()), "stream");
   }
-  void throttle() override {
+  std::uint64_t mark() override {
     const OnDevice on(device_number);
-    const cudaEvent_t oldest = events_[calls_++ % calls_ahead].get();
-    check(cudaEventSynchronize(oldest), "event");
-    check(cudaEventRecord(oldest, stream_.get()), "event");
+    check(cudaEventRecord(events_[marks_ % most_marks].get(), stream_.get()), "event");
+    return marks_++;
+  }
+  void wait(std::uint64_t mark) override {
+    const OnDevice on(device_number);
+    check(cudaEventSynchronize(events_[mark % most_marks].get()), "event");
   }
 
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
@@ -266,8 +268,8 @@ class CudaRuntime final : public Runtime {
   std::string name_;
   bool overlap_ = false, has_warpgroups_ = false;
   std::unique_ptr<CUstream_st, Destroy> stream_;
-  std::unique_ptr<CUevent_st, Destroy> events_[calls_ahead];
-  std::size_t calls_ = 0;
+  std::unique_ptr<CUevent_st, Destroy> events_[most_marks];
+  std::uint64_t marks_ = 0;
 };
 
 }  // namespace

@@ -1,8 +1,10 @@
-// Heap memory, memcpy and the emulator's launches; each call is done when it returns.
+// Heap memory, memcpy and the emulator's launches, each done at once or as late as may be.
 // Linked into tests alone.
 #include "kernels/cuda/emulated.hpp"
 
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <map>
 #include <new>
 #include <string>
@@ -53,7 +55,7 @@ struct Launch {
 };
 
 struct EmulatedRecording final : Recording {
-  std::vector<Launch> launches;
+  std::shared_ptr<std::vector<Launch>> launches = std::make_shared<std::vector<Launch>>();
 };
 
 [[noreturn]] void refuse(const char* field, std::string found, std::string allowed) {
@@ -66,14 +68,14 @@ struct EmulatedRecording final : Recording {
 
 class EmulatedRuntime final : public Runtime {
  public:
-  EmulatedRuntime(std::uint64_t budget, EmulatedCounts* counts, EmulatedWarpgroups warpgroups)
-      : left_(budget), counts_(counts != nullptr ? *counts : own_counts_), warpgroups_(warpgroups) {}
+  explicit EmulatedRuntime(Emulated* emulated)
+      : emulated_(emulated != nullptr ? *emulated : own_), left_(emulated_.budget) {}
   ~EmulatedRuntime() override {
     for (const auto& [bytes, size] : sizes_) ::operator delete(bytes, alignment);
   }
 
   std::string_view name() const noexcept override { return "cuda/emulated"; }
-  bool has_warpgroups() const noexcept override { return warpgroups_ != EmulatedWarpgroups::none; }
+  bool has_warpgroups() const noexcept override { return emulated_.warpgroups != EmulatedWarpgroups::none; }
   // So few that small models reach them.
   std::uint32_t enough_for_warpgroups() const noexcept override { return 12; }
 
@@ -103,8 +105,21 @@ class EmulatedRuntime final : public Runtime {
     move(host, device, bytes);
   }
   void copy(std::byte* to, const std::byte* from, std::uint64_t bytes) override { move(to, from, bytes); }
-  void synchronise() override { check_not_recording(); }
-  void throttle() override { check_not_recording(); }
+
+  void synchronise() override { wait(mark()); }
+  std::uint64_t mark() override {
+    check_not_recording();
+    asked_at_[marks_ % most_marks] = asked_;
+    return marks_++;
+  }
+  void wait(std::uint64_t mark) override {
+    check_not_recording();
+    if (mark + most_marks < marks_) refuse("mark", std::to_string(mark), "the latest");
+    const std::uint64_t asked = asked_at_[mark % most_marks];
+    ++emulated_.waits;
+    emulated_.ahead += last_replay_ > asked;
+    while (asked_ - work_.size() < asked) do_next();
+  }
 
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
     check_not_recording();
@@ -115,15 +130,17 @@ class EmulatedRuntime final : public Runtime {
     } const open{recorded_};
     recorded_ = recording.get();
     work();
-    if (recording->launches.size() * launch_bytes > left_) throw Error::out_of_memory();
-    ++counts_.recordings;
+    if (recording->launches->size() * launch_bytes > left_) throw Error::out_of_memory();
+    ++emulated_.recordings;
     return recording;
   }
   void replay(const Recording& recording) override {
     check_not_recording();
-    ++counts_.replays;
-    for (const Launch& launch : static_cast<const EmulatedRecording&>(recording).launches)
-      launch_kernel(launch.index, launch.grid, launch.kernel.data());
+    ++emulated_.replays;
+    ask([this, launches = static_cast<const EmulatedRecording&>(recording).launches] {
+      for (const Launch& launch : *launches) do_launch(launch);
+    });
+    last_replay_ = asked_;
   }
 
  protected:
@@ -134,14 +151,10 @@ class EmulatedRuntime final : public Runtime {
     if (grid.shared_bytes > entry.most_shared_bytes)
       refuse("shared memory", std::to_string(grid.shared_bytes), std::to_string(entry.most_shared_bytes));
     if (entry.needs_warpgroups && !has_warpgroups()) refuse("kernel", "warpgroups", "a device that has them");
-    if (recorded_ != nullptr) {
-      const auto* bytes = static_cast<const std::byte*>(kernel);
-      recorded_->launches.push_back({index, grid, {bytes, bytes + entry.bytes}});
-      return;
-    }
-    ++counts_.launches;
-    emulator::round_products_otherwise(warpgroups_ == EmulatedWarpgroups::differ);
-    emulator::launch({grid.x, grid.y}, entry.threads, grid.shared_bytes, entry.call, kernel);
+    const auto* bytes = static_cast<const std::byte*>(kernel);
+    Launch launch{index, grid, {bytes, bytes + entry.bytes}};
+    if (recorded_ != nullptr) return recorded_->launches->push_back(std::move(launch));
+    ask([this, launch = std::move(launch)] { do_launch(launch); });
   }
 
  private:
@@ -149,23 +162,45 @@ class EmulatedRuntime final : public Runtime {
   void check_not_recording() const {
     if (recorded_ != nullptr) refuse("recording", "a call", "launches");
   }
-  void move(std::byte* to, const std::byte* from, std::uint64_t bytes) const {
+  void move(std::byte* to, const std::byte* from, std::uint64_t bytes) {
     check_not_recording();
-    if (bytes != 0) std::memcpy(to, from, bytes);
+    if (bytes != 0) ask([=] { std::memcpy(to, from, bytes); });
   }
 
+  void ask(std::function<void()> work) {
+    work_.push_back(std::move(work));
+    ++asked_;
+    if (!emulated_.is_late) do_next();
+  }
+  void do_next() {
+    const std::function<void()> work = std::move(work_.front());
+    work_.pop_front();
+    work();
+  }
+  void do_launch(const Launch& launch) {
+    if (emulated_.launches_left == 0)
+      throw Error({.code = ErrorCode::device_lost, .source = "cuda emulator"});
+    --emulated_.launches_left;
+    ++emulated_.launches;
+    const Entry& entry = entries().entry[launch.index];
+    emulator::round_products_otherwise(emulated_.warpgroups == EmulatedWarpgroups::differ);
+    emulator::launch({launch.grid.x, launch.grid.y}, entry.threads, launch.grid.shared_bytes, entry.call,
+                     launch.kernel.data());
+  }
+
+  Emulated own_, &emulated_;
   std::uint64_t left_;
   std::map<std::byte*, std::uint64_t> sizes_;
   EmulatedRecording* recorded_ = nullptr;
-  EmulatedCounts own_counts_, &counts_;
-  EmulatedWarpgroups warpgroups_;
+  std::deque<std::function<void()>> work_;  // asked for and not yet done
+  std::uint64_t asked_ = 0, last_replay_ = 0, marks_ = 0;
+  std::uint64_t asked_at_[most_marks] = {};
 };
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_emulated_runtime(std::uint64_t budget, EmulatedCounts* counts,
-                                               EmulatedWarpgroups warpgroups) {
-  return std::make_unique<EmulatedRuntime>(budget, counts, warpgroups);
+std::unique_ptr<Runtime> make_emulated_runtime(Emulated* emulated) {
+  return std::make_unique<EmulatedRuntime>(emulated);
 }
 
 }  // namespace nibble::inline v0::cuda

@@ -20,7 +20,7 @@ constexpr std::uint64_t most_blocks = 0x7fffffff;  // of a launch, along x
 constexpr std::uint64_t most_stretches = 65535;    // along y
 
 // Of a batch with more outputs logits come whole.
-constexpr std::uint64_t most_ranked_rows = 64;
+constexpr std::uint32_t most_ranked_rows = 64;
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
 std::uint64_t align(std::uint64_t bytes) {
@@ -202,14 +202,14 @@ class Layouter {
   // Keys of all parts, then of the groups that they are merged in, by turns.
   void place_ranking() {
     RankPlaces& r = out_.ranking;
-    r.rows = std::min<std::uint64_t>(options_.max_outputs, most_ranked_rows);
+    r.rows = std::min(options_.max_outputs, most_ranked_rows);
     r.parts = static_cast<std::uint32_t>(ceil_div(plan_.vocab_size, RankBlock::keys));
     const auto keys = [&](std::uint64_t lists) { return r.rows * lists * most_ranked * sizeof(RankKey); };
-    r.totals = take(out_.memory.activations, r.rows * r.parts * sizeof(RankTotal));
+    r.totals = take(out_.memory.activations, std::uint64_t{r.rows} * r.parts * sizeof(RankTotal));
     r.keys[0] = take(out_.memory.activations, keys(r.parts));
     r.keys[1] =
         take(out_.memory.activations, keys(ceil_div(std::uint64_t{r.parts} * most_ranked, RankBlock::keys)));
-    r.results = take(out_.memory.activations, RankPlaces::result_bytes(r.rows, most_ranked));
+    r.record_bytes = most_ranked * sizeof(RankKey) + sizeof(RankTotal);
   }
 
   const Plan& plan_;
@@ -220,10 +220,6 @@ class Layouter {
 };
 
 }  // namespace
-
-std::uint64_t RankPlaces::result_bytes(std::uint64_t rows, std::uint64_t n) {
-  return rows * (n * sizeof(RankKey) + sizeof(RankTotal));
-}
 
 Layout lay_out(const Plan& plan, const Weights& weights, const BackendOptions& options) {
   return Layouter(plan, weights, options).run();

@@ -30,11 +30,11 @@ struct BatchPlaces {
 
 // Where logits are ranked, in the block of activations.
 struct RankPlaces {
-  std::uint64_t rows = 0;   // that can be ranked in one batch
+  std::uint32_t rows = 0;   // that can be ranked in one batch
   std::uint32_t parts = 0;  // of a row
   std::uint64_t totals = 0, keys[2] = {};
-  std::uint64_t results = 0;  // keys (rows, n), then totals (rows)
-  static std::uint64_t result_bytes(std::uint64_t rows, std::uint64_t n);
+  std::uint32_t record_bytes = 0;  // of RankRecords
+  std::uint64_t host_bytes() const { return std::uint64_t{2} * rows * record_bytes; }
 };
 
 struct Layout {

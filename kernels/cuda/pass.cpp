@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 #include <vector>
 
 #include "kernels/cuda/attend_cut.hpp"
+#include "kernels/cuda/batch_words.hpp"
 #include "kernels/cuda/ranking.hpp"
 #include "nibble/backend/check.hpp"
 #include "nibble/core/error.hpp"
@@ -20,6 +22,9 @@ std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return a / b + (a % b
 // A short pass has no more tokens than this, and sees no more spans of attention in all: its steps are over
 // before anyone could call a stop late.
 constexpr std::uint32_t few_tokens = 64, few_spans = 4096;
+// Of a longer one no more steps are asked for before the device has done those before them.
+constexpr std::uint64_t queued_steps = 8;
+static_assert(queued_steps < most_marks);
 
 // n or somewhat more, so that few different numbers come of it: 1, 2, 3, 4, 6, 8, 12, 16, ...
 std::uint32_t round_up(std::uint32_t n) {
@@ -35,23 +40,37 @@ class Pass {
        const std::stop_token& stop)
       : p_(p), plan_(*p.plan), runtime_(runtime), options_(options), batch_(batch), stop_(stop) {}
 
-  // Tokens [0, n) of the batch whose pages find a place in the table.
-  std::size_t fitting_tokens() const {
-    std::uint64_t pages = 0;
-    std::size_t n = 0;
-    while (n < batch_.tokens.size()) {
-      const std::size_t end = end_of_sequence(n);
-      for (std::size_t layer = 0; layer < plan_.kv.size(); ++layer) pages += visible(layer, n, end).size();
-      if (n != 0 && pages > options_.kv_pages) break;
-      n = end;
-    }
-    return n;
-  }
-
-  void run(const Results& results, RecordedPasses& recorded) {
-    send_batch();
+  void run(const Results& results, Passes& passes) {
+    const WrittenWords words = write_words(p_, options_, batch_);
     shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans(),
               results.ranking.n, results.ranking.n_tokens};
+    const PassAhead foreseen = std::exchange(passes.ahead, {});
+    const bool goes_on = foreseen.shape == shape_ && words.same_tokens;
+    std::uint64_t mark = foreseen.mark;
+    if (!goes_on || !foreseen.is_begun || !words.same) {
+      runtime_.upload(p_.activation<std::byte>(p_.layout.batch), p_.batch.data(),
+                      words.n * sizeof(std::uint32_t));
+      mark = launch(passes.recorded);
+    }
+    throw_if_stopped(stop_);
+    if (shape_.n_ranked == 0) return download(results.logits);
+    PassAhead ahead;
+    if (results.ranking.ahead) ahead.shape = shape_;
+    if (results.ranking.ahead && goes_on && is_short() && can_go_on(p_, batch_))
+      begin(ahead, passes.recorded);
+    runtime_.wait(mark);
+    read_ranking(p_, shape_, batch_, results.ranked);
+    for (RankedRow& row : results.ranked) row.ahead = ahead.is_begun;
+    passes.ahead = ahead;
+  }
+
+ private:
+  bool is_short() const {
+    return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  }
+
+  // Returns the mark behind it.
+  std::uint64_t launch(RecordedPasses& recorded) {
     bool is_new = true;
     RecordedPass* pass = is_short() ? &recorded.find(shape_, is_new) : nullptr;
     if (!is_new && pass->recording == nullptr) record(*pass);
@@ -59,16 +78,16 @@ class Pass {
       runtime_.replay(*pass->recording);
     else
       launch_steps();
-    throw_if_stopped(stop_);
-    if (shape_.n_ranked != 0)
-      read_ranking(p_, runtime_, shape_, results.ranked);
-    else
-      download(results.logits);
+    return runtime_.mark();
   }
 
- private:
-  bool is_short() const {
-    return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  // What it meets is not this call's: whoever goes on meets it again.
+  void begin(PassAhead& ahead, RecordedPasses& recorded) {
+    try {
+      ahead.mark = launch(recorded);
+      ahead.is_begun = true;
+    } catch (const Error&) {
+    }
   }
 
   // Memory that a recording takes is not planned for: where there is none, launches do.
@@ -86,9 +105,14 @@ class Pass {
     for (const Phase& phase : p_.layout.phases) {
       throw_if_stopped(stop_);
       run(phase);
-      if (!is_short()) runtime_.throttle();
+      if (!is_short()) throttle();
     }
     if (shape_.n_ranked != 0 && shape_.n_outputs != 0) launch_ranking(p_, runtime_, shape_);
+  }
+
+  void throttle() {
+    const std::uint64_t mark = runtime_.mark();
+    if (mark >= queued_steps) runtime_.wait(mark - queued_steps);
   }
 
   void download(std::span<float> logits) {
@@ -103,44 +127,6 @@ class Pass {
         runtime_.download(to + i * row, from + i * stride, row);
     }
     runtime_.synchronise();
-  }
-
-  std::size_t end_of_sequence(std::size_t token) const {
-    std::size_t end = token + 1;
-    while (end < batch_.tokens.size() && batch_.sequence[end] == batch_.sequence[token]) ++end;
-    return end;
-  }
-
-  // The pages that tokens [begin, end) of one sequence see.
-  std::span<const PageId> visible(std::size_t layer, std::size_t begin, std::size_t end) const {
-    const KvSequence& kv = *batch_.sequences[batch_.sequence[begin]].kv;
-    const std::size_t first = first_visible(plan_.kv[layer], batch_.positions[begin]) / kv_page_size;
-    const std::size_t last = batch_.positions[end - 1] / kv_page_size;
-    return std::span(kv.pages[layer]).subspan(first, last + 1 - first);
-  }
-
-  // Sequences are numbered anew, in the order of the batch.
-  void send_batch() {
-    auto* host = reinterpret_cast<std::uint32_t*>(p_.batch.data());
-    const BatchPlaces& at = p_.layout.in_batch;
-    std::ranges::transform(batch_.tokens, host + at.tokens,
-                           [](std::int32_t t) { return static_cast<std::uint32_t>(t); });
-    std::copy_n(batch_.positions.begin(), batch_.tokens.size(), host + at.positions);
-    std::ranges::copy(batch_.outputs, host + at.outputs);
-    std::uint32_t next = 0, n_sequences = 0;
-    for (std::size_t begin = 0, end; begin < batch_.tokens.size(); begin = end, ++n_sequences) {
-      end = end_of_sequence(begin);
-      std::fill(host + at.sequence + begin, host + at.sequence + end, n_sequences);
-      for (std::size_t layer = 0; layer < plan_.kv.size(); ++layer) {
-        const std::span<const PageId> pages = visible(layer, begin, end);
-        const std::uint32_t first = first_visible(plan_.kv[layer], batch_.positions[begin]) / kv_page_size;
-        host[at.first + layer * options_.max_tokens + n_sequences] = next - first;
-        std::ranges::copy(pages, host + at.table + next);
-        next += static_cast<std::uint32_t>(pages.size());
-      }
-    }
-    runtime_.upload(p_.activation<std::byte>(p_.layout.batch), p_.batch.data(),
-                    (at.table + next) * sizeof(std::uint32_t));
   }
 
   const std::uint32_t* in_batch(std::uint64_t place) const {
@@ -419,23 +405,9 @@ class Pass {
   PassShape shape_;
 };
 
-// Waits for what was launched, for it reads and writes memory of the caller.
-struct Finish {
-  Runtime& runtime;
-  ~Finish() {
-    try {
-      runtime.synchronise();
-    } catch (...) {  // an error is on its way already, and is the earlier one
-    }
-  }
-};
-
-}  // namespace
-
-void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
-               const BackendOptions& options, const Batch& batch, const Results& results,
-               const std::stop_token& stop) {
-  const Finish finish{runtime};
+// A batch, in parts where its page table has no place for all of it.
+void run_parts(const Prepared& prepared, Passes& passes, Runtime& runtime, const BackendOptions& options,
+               const Batch& batch, const Results& results, const std::stop_token& stop) {
   std::vector<std::uint32_t> outputs;
   std::size_t first_output = 0;
   for (std::size_t first = 0; first < batch.tokens.size();) {
@@ -443,16 +415,32 @@ void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runt
     part.tokens = batch.tokens.subspan(first);
     part.positions = batch.positions.subspan(first);
     part.sequence = batch.sequence.subspan(first);
-    const std::size_t n = Pass(prepared, runtime, options, part, stop).fitting_tokens();
+    const std::size_t n = fitting_tokens(prepared, options, part);
     part.tokens = part.tokens.first(n);
     outputs.clear();
     for (const std::uint32_t token : batch.outputs.subspan(first_output))
       if (token < first + n) outputs.push_back(token - static_cast<std::uint32_t>(first));
     part.outputs = outputs;
     Pass(prepared, runtime, options, part, stop)
-        .run(results.part(first_output, outputs.size(), prepared.plan->vocab_size), recorded);
+        .run(results.part(first_output, outputs.size(), prepared.plan->vocab_size), passes);
     first += n;
     first_output += outputs.size();
+  }
+}
+
+}  // namespace
+
+void run_batch(const Prepared& prepared, Passes& passes, Runtime& runtime, const BackendOptions& options,
+               const Batch& batch, const Results& results, const std::stop_token& stop) {
+  try {
+    run_parts(prepared, passes, runtime, options, batch, results, stop);
+  } catch (...) {
+    // What was launched reads and writes memory of the caller.
+    try {
+      runtime.synchronise();
+    } catch (const Error&) {  // the error on its way is the earlier one
+    }
+    throw;
   }
 }
 

@@ -20,11 +20,10 @@ struct Results {
 };
 
 // Returns once the results are there. A batch whose sequences share so many pages that its page table
-// outgrows its place is run in parts. Passes of few tokens are recorded, and later repeated. Errors:
-// cancelled,
-// device_lost.
-void run_batch(const Prepared& prepared, RecordedPasses& recorded, Runtime& runtime,
-               const BackendOptions& options, const Batch& batch, const Results& results,
-               const std::stop_token& stop);
+// outgrows its place is run in parts. Passes of few tokens are recorded, and later repeated; the next one may
+// have begun when this returns, and writes nothing but what is beyond every sequence's length. Errors:
+// cancelled, device_lost.
+void run_batch(const Prepared& prepared, Passes& passes, Runtime& runtime, const BackendOptions& options,
+               const Batch& batch, const Results& results, const std::stop_token& stop);
 
 }  // namespace nibble::inline v0::cuda

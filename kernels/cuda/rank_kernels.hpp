@@ -6,8 +6,12 @@
 //
 //   | logit's bits, made to order as it does, 32 | ~token, 32 |
 //
-// A block sorts 1024 keys in shared memory (bitonic, 55 rounds) and passes the first n on, until one block
-// has all that are left. Bound by the latency of those rounds: two or three launches a row.
+// A block sorts 1024 keys in shared memory (bitonic, 55 rounds; the highest alone takes two) and passes the
+// first n on, until one block has all that are left. Bound by the latency of those rounds: two or three
+// launches a row.
+//
+// That block leaves the row's record in the host's memory, and in what the batch brought along the highest
+// token at the next position: the pass that goes on with it can be launched before the host knows the token.
 #pragma once
 
 #include "kernels/cuda/row_kernels.hpp"
@@ -37,6 +41,24 @@ struct RankTotal {
   float top;
 };
 
+// What the next token is, where it is the highest; of a row without any, the first there is.
+NIBBLE_DEVICE std::uint32_t token_after(RankKey highest) { return highest == 0 ? 0 : token_of_key(highest); }
+
+// Rows in short, as the host finds them: of each its n highest keys, then its total. There are two places for
+// a row, for even and odd positions, so that a pass does not write where the one before it is read.
+struct RankRecords {
+  std::byte* places;    // (2, n_places, the longest record)
+  std::uint32_t bytes;  // of the longest record
+  std::uint32_t n_places;
+
+  NIBBLE_DEVICE RankKey* keys(std::uint32_t row, std::uint32_t position) const {
+    return reinterpret_cast<RankKey*>(places + std::size_t{position % 2 * n_places + row} * bytes);
+  }
+};
+NIBBLE_DEVICE RankTotal* total_after(RankKey* keys, std::uint32_t n) {
+  return reinterpret_cast<RankTotal*>(keys + n);
+}
+
 // What a block of `threads` does with its keys and its part of a total.
 struct RankBlock {
   static constexpr std::uint32_t threads = 512, keys = 2 * threads, warps = threads / device::warp_size;
@@ -52,8 +74,23 @@ struct RankBlock {
     tops = reinterpret_cast<float*>(sums + warps);
   }
 
-  // In falling order.
-  NIBBLE_DEVICE void sort() const {
+  // Brings the n highest to the front, in falling order. Each thread has written its own two keys, `threads`
+  // apart, and reads its own of the n.
+  NIBBLE_DEVICE void sort(std::uint32_t n) const { n == 1 ? find_highest() : sort_all(); }
+  NIBBLE_DEVICE void find_highest() const {
+    RankKey best = key[device::thread()], other = key[device::thread() + threads];
+    best = best < other ? other : best;
+    for (std::uint32_t mask = device::warp_size / 2; mask != 0; mask /= 2) {
+      other = device::shuffle_xor(best, mask);
+      best = best < other ? other : best;
+    }
+    device::sync_block();
+    if (device::thread() % device::warp_size == 0) key[device::thread() / device::warp_size] = best;
+    device::sync_block();
+    for (std::uint32_t w = 0; device::thread() == 0 && w < warps; ++w) best = best < key[w] ? key[w] : best;
+    if (device::thread() == 0) key[0] = best;
+  }
+  NIBBLE_DEVICE void sort_all() const {
     device::sync_block();
     for (std::uint32_t size = 2; size <= keys; size *= 2) {
       for (std::uint32_t stride = size / 2; stride != 0; stride /= 2) {
@@ -116,21 +153,23 @@ struct RankLogits {
     for (const float logit : x)
       if (logit > device::float_of(0xff800000u)) sum = sum + device::exp(logit - top);
     sum = block.sum(sum);
-    block.sort();
+    block.sort(n);
     if (device::thread() < n) keys[place * n + device::thread()] = block.key[device::thread()];
     if (device::thread() == 0) totals[place] = {sum, top};
   }
 };
 
-// Blocks (rows, groups of 1024 keys). Where there is one group, `total` gets what all parts make.
+// Blocks (rows, groups of 1024 keys). Where there is one group, it is the row's.
 struct MergeRanked {
   static constexpr std::uint32_t threads = RankBlock::threads;
   const RankKey* keys;  // (rows, n_keys)
   std::uint32_t n_keys, n, groups;
-  RankKey* merged;          // (rows, groups, n)
+  RankKey* merged;          // (rows, groups, n), of several groups
   const RankTotal* totals;  // (rows, parts)
   std::uint32_t parts;
-  RankTotal* total;  // (rows)
+  RankRecords records;
+  const std::uint32_t* outputs;  // of the batch
+  std::uint32_t *tokens, *positions;
 
   NIBBLE_DEVICE void operator()() const {
     const RankBlock block;
@@ -138,13 +177,25 @@ struct MergeRanked {
       const std::uint32_t at = device::block_y() * RankBlock::keys + i;
       block.key[i] = at < n_keys ? keys[std::size_t{device::block_x()} * n_keys + at] : 0;
     }
-    block.sort();
+    block.sort(n);
+    if (groups == 1) return finish(block);
     const std::size_t place = std::size_t{device::block_x()} * groups + device::block_y();
     if (device::thread() < n) merged[place * n + device::thread()] = block.key[device::thread()];
-    if (groups == 1) add_up(block);
   }
 
-  NIBBLE_DEVICE void add_up(const RankBlock& block) const {
+  NIBBLE_DEVICE void finish(const RankBlock& block) const {
+    const std::uint32_t at = outputs[device::block_x()], position = positions[at];
+    RankKey* to = records.keys(device::block_x(), position);
+    if (device::thread() < n) to[device::thread()] = block.key[device::thread()];
+    const RankTotal total = add_up(block);  // after which every thread knows the position
+    if (device::thread() != 0) return;
+    *total_after(to, n) = total;
+    tokens[at] = token_after(block.key[0]);
+    positions[at] = position + 1;
+  }
+
+  // In thread 0.
+  NIBBLE_DEVICE RankTotal add_up(const RankBlock& block) const {
     const RankTotal* of_row = totals + std::size_t{device::block_x()} * parts;
     const float least = device::float_of(0xff800000u);
     float top = least;
@@ -154,8 +205,7 @@ struct MergeRanked {
     for (std::uint32_t p = device::thread(); p < parts; p += threads)
       if (of_row[p].top > least)
         sum = sum + of_row[p].sum * device::exp(static_cast<double>(of_row[p].top) - top);
-    sum = block.sum(sum);
-    if (device::thread() == 0) total[device::block_x()] = {sum, top};
+    return {block.sum(sum), top};
   }
 };
 

@@ -10,8 +10,8 @@ namespace nibble::inline v0::cuda {
 
 // After the pass's last step; shape.n_ranked of each row.
 void launch_ranking(const Prepared& prepared, Runtime& runtime, const PassShape& shape);
-// Waits for it. Errors: device_lost.
-void read_ranking(const Prepared& prepared, Runtime& runtime, const PassShape& shape,
+// What that has left, once it is done; Prepared::batch goes on as the words on the device have.
+void read_ranking(const Prepared& prepared, const PassShape& shape, const Batch& batch,
                   std::span<RankedRow> rows);
 
 }  // namespace nibble::inline v0::cuda

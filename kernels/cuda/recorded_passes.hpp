@@ -1,5 +1,5 @@
 // Passes that have come before, by all that their launches depend on, and the recordings of those that came
-// more than once. Owned by the backend, used by pass.cpp.
+// more than once; and the pass that may have begun unasked. Owned by the backend, used by pass.cpp.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,18 @@ class RecordedPasses {
  private:
   std::vector<RecordedPass> passes_;
   std::uint64_t uses_ = 0;
+};
+
+// The pass that goes on with the highest tokens of the last one, for a caller who means to.
+struct PassAhead {
+  PassShape shape;         // as the last one's; of no tokens: the caller did not say so
+  bool is_begun = false;   // only where that one went on in this way itself
+  std::uint64_t mark = 0;  // of the runtime, behind it
+};
+
+struct Passes {
+  RecordedPasses recorded;
+  PassAhead ahead;
 };
 
 }  // namespace nibble::inline v0::cuda

@@ -21,6 +21,8 @@ struct Grid {
 // Of every device from compute capability 8.0 on (8.6 and 8.9: 99 KiB to a block).
 inline constexpr std::uint32_t most_shared_bytes = 99 << 10;
 
+inline constexpr std::uint64_t most_marks = 16;
+
 // That a launch of this kernel may ask for: more where only devices that have it run it.
 template <class Kernel>
 constexpr std::uint32_t most_shared_bytes_of() {
@@ -56,7 +58,7 @@ class Runtime {
   // 256-byte aligned; null where `bytes` is 0. Errors: out_of_memory.
   virtual std::byte* allocate(std::uint64_t bytes) = 0;
   virtual void free(std::byte* device) noexcept = 0;
-  // Host memory that copies do not wait for. Errors: out_of_memory.
+  // Host memory that copies do not wait for, and that kernels reach as well. Errors: out_of_memory.
   virtual std::byte* allocate_host(std::uint64_t bytes) = 0;
   virtual void free_host(std::byte* host) noexcept = 0;
 
@@ -67,9 +69,10 @@ class Runtime {
 
   // Waits for everything.
   virtual void synchronise() = 0;
-  // Waits until little of what was asked for before the last call but a few is left, so that a caller who
-  // looks for a stop between calls sees it soon.
-  virtual void throttle() = 0;
+  // The number of a place between the calls before and those after, one more than the last; and waiting for
+  // all before it. Of the latest most_marks.
+  virtual std::uint64_t mark() = 0;
+  virtual void wait(std::uint64_t mark) = 0;
 
   // Keeps the launches that `work` makes instead of doing them; it makes no other call. Errors: also those of
   // `work`, after which nothing is kept.

@@ -88,6 +88,7 @@ class Session::State::Run {
   std::vector<TokenId> tried_;      // a token and the draft after it, run together
   std::vector<float> rows_;         // (tried_.size(), vocab_size), the logits after each
   std::vector<RankedRow> ranked_;   // or these
+  bool ahead_ = false;              // whether the newest token is being evaluated already
   std::size_t used_ = 0;            // rows that have been sampled from
   const RankedRow* row_ = nullptr;  // what to sample from next, where the session has no logits
   StopTexts stop_texts_;
@@ -141,7 +142,8 @@ bool Session::State::Run::foreseen() {
 
 // Evaluates the newest token, and with it what may follow: nothing does after an end token.
 void Session::State::Run::step() {
-  std::span<const TokenId> draft = lookup_.draft(session_.tokens, tokens_left() - 1);
+  // What is being evaluated already costs no step: nothing is guessed beside it.
+  std::span<const TokenId> draft = lookup_.draft(session_.tokens, ahead_ ? 0 : tokens_left() - 1);
   const auto ends = [&](TokenId token) { return !options_.ignore_end && session_.tokenizer().is_end(token); };
   draft = draft.first(static_cast<std::size_t>(std::ranges::find_if(draft, ends) - draft.begin()));
   const std::uint32_t evaluated = session_.sequence.length();
@@ -155,7 +157,11 @@ void Session::State::Run::step() {
                         .outputs = draft.empty() ? Outputs::last : Outputs::all,
                         .draft = static_cast<std::uint32_t>(draft.size())};
   if (ranking_) {
-    ranked_ = session_.engine.step_ranked({&input, 1}, *ranking_, stop_);
+    // The highest is what comes next where there is no other.
+    RankOptions ranking = *ranking_;
+    ranking.ahead = ranking.n == 1 && tokens_left() > 1 && draft.empty() && !lookup_.has_guess();
+    ranked_ = session_.engine.step_ranked({&input, 1}, ranking, stop_);
+    ahead_ = ranked_.front().ahead;
   } else {
     session_.logits.reserve(session_.engine.model().plan().vocab_size);  // after the step nothing may fail
     rows_ = session_.engine.step({&input, 1}, stop_);

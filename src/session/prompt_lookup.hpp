@@ -29,6 +29,8 @@ class PromptLookup {
   // What to try after `tokens`, at most `room` of them. `tokens` are those of the last call and what has
   // followed since, from which it learns how good its guess was.
   std::span<const TokenId> draft(std::span<const TokenId> tokens, std::size_t room) noexcept;
+  // Whether it would have tried a guess after those tokens, given room.
+  bool has_guess() const noexcept { return !guess_.empty() && credit_ >= 2; }
 
  private:
   static constexpr std::array<std::size_t, 3> lengths{8, 4, 2};  // of the ends looked for, longest first

@@ -63,7 +63,8 @@ TEST_CASE("cuda: a backend takes what its plan says, to the byte, and reports wh
   const Case c = attend_case(3, KvType::F16, 40);
   const auto planned =
       CudaBackend(make_emulated_runtime(), c.options).plan_memory(c.toy.plan, c.toy.weights).total();
-  CudaBackend(make_emulated_runtime(planned), c.options).prepare(c.toy.plan, c.toy.weights, {});
-  CudaBackend beyond(make_emulated_runtime(planned - 1), c.options);
+  Emulated enough{.budget = planned}, too_little{.budget = planned - 1};
+  CudaBackend(make_emulated_runtime(&enough), c.options).prepare(c.toy.plan, c.toy.weights, {});
+  CudaBackend beyond(make_emulated_runtime(&too_little), c.options);
   CHECK(thrown([&] { beyond.prepare(c.toy.plan, c.toy.weights, {}); }).code() == ErrorCode::out_of_memory);
 }

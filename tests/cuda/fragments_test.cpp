@@ -37,7 +37,8 @@ double nmse(const std::vector<float>& got, const std::vector<double>& expected) 
 
 // A device with warpgroups.
 std::unique_ptr<Runtime> make_runtime() {
-  return make_emulated_runtime(~0ull, nullptr, EmulatedWarpgroups::agree);
+  static Emulated agreeing{.warpgroups = EmulatedWarpgroups::agree};
+  return make_emulated_runtime(&agreeing);
 }
 
 // A matrix, or one for each expert, as a file has it and as the emulated device does.

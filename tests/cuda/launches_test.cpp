@@ -14,7 +14,8 @@ namespace {
 // A small model that decodes one sequence, and what its runtime is asked for.
 struct Decoder {
   explicit Decoder(std::uint64_t spare_bytes)
-      : backend(make_emulated_runtime(memory().total() + spare_bytes, &counts), options()),
+      : counts{.budget = memory().total() + spare_bytes},
+        backend(make_emulated_runtime(&counts), options()),
         cache(plan.kv, options().kv_pages),
         sequence(cache.make_sequence()) {
     backend.prepare(plan, model.weights(), {});
@@ -42,7 +43,7 @@ struct Decoder {
 
   Model model = Model::open(NIBBLE_SOURCE_DIR "/tests/parity/fixtures/llama-f16/model.gguf");
   Plan plan = model.plan(64);
-  EmulatedCounts counts;
+  Emulated counts;
   CudaBackend backend;
   KvCache cache;
   KvSequence sequence;

@@ -90,9 +90,10 @@ TEST_CASE("cuda: a model of codes is near the reference, and the same bits token
   CHECK(difference <= 1e-5 * square);
   CudaBackend again(make_emulated_runtime(), demo.options);
   CHECK(demo.run(again, 1) == got);
-  using enum EmulatedWarpgroups;
-  CudaBackend warpgroups(make_emulated_runtime(~0ull, nullptr, agree), demo.options);
+  Emulated agreeing{.warpgroups = EmulatedWarpgroups::agree},
+      differing{.warpgroups = EmulatedWarpgroups::differ};
+  CudaBackend warpgroups(make_emulated_runtime(&agreeing), demo.options);
   CHECK(warpgroups.name() == "cuda/emulated+wgmma");
   CHECK(demo.run(warpgroups, 12) == got);
-  CHECK(CudaBackend(make_emulated_runtime(~0ull, nullptr, differ), demo.options).name() == "cuda/emulated");
+  CHECK(CudaBackend(make_emulated_runtime(&differing), demo.options).name() == "cuda/emulated");
 }

@@ -40,13 +40,28 @@ struct Table {
     std::vector<RankedRow> rows;
   };
   Rows ranked(const std::vector<std::int32_t>& tokens, const RankOptions& options) {
-    std::vector<std::uint32_t> all(tokens.size());
-    for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-    const KvSequence sequence;
-    const BatchSequence sequences[] = {{&sequence}};
+    return run(tokens, numbers(tokens.size()), std::vector<std::uint32_t>(tokens.size()), options);
+  }
+  // Each token a sequence's at that position.
+  Rows ranked_at(std::uint32_t position, const std::vector<std::int32_t>& tokens,
+                 const RankOptions& options) {
+    return run(tokens, std::vector<std::uint32_t>(tokens.size(), position), numbers(tokens.size()), options);
+  }
+
+  static std::vector<std::uint32_t> numbers(std::size_t n) {
+    std::vector<std::uint32_t> all(n);
+    for (std::uint32_t i = 0; i < n; ++i) all[i] = i;
+    return all;
+  }
+  Rows run(const std::vector<std::int32_t>& tokens, const std::vector<std::uint32_t>& positions,
+           const std::vector<std::uint32_t>& sequence, const RankOptions& options) {
+    std::vector<KvSequence> kv(sequence.back() + 1);
+    std::vector<BatchSequence> sequences;
+    for (KvSequence& one : kv) sequences.push_back({&one});
+    for (std::size_t i = tokens.size(); i-- > 0;) kv[sequence[i]].length = positions[i];
     Rows out{false, std::vector<RankedRow>(tokens.size())};
-    out.done = backend->run_ranked({tokens, all, std::vector<std::uint32_t>(tokens.size()), all, sequences},
-                                   options, out.rows, {});
+    out.done = backend->run_ranked({tokens, positions, sequence, numbers(tokens.size()), sequences}, options,
+                                   out.rows, {});
     return out;
   }
 
@@ -92,6 +107,26 @@ TEST_CASE("cuda: ranking of rows with infinities, or nothing but them, equals th
   check(got.rows[0], rank(std::span(logits).first(width), options));
   CHECK(got.rows[1].highest.empty());
   check(got.rows[2], rank(std::span(logits).last(width), options));
+}
+
+TEST_CASE("cuda: steps that have begun before their tokens were known give the rows that follow") {
+  const std::uint32_t width = 300;
+  const std::vector<float> logits = odd_logits(std::size_t{width} * width);
+  Table table(width, logits);
+  const RankOptions options{.n = 1, .n_tokens = width, .ahead = true};
+  std::vector<std::int32_t> tokens{4, 7, 4};
+  std::uint32_t begun = 0;
+  for (std::uint32_t position = 0; position < 20; ++position) {
+    if (position % 7 == 5) tokens[1] = 9;  // which is not what came
+    const Table::Rows got = table.ranked_at(position, tokens, options);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      check(got.rows[i],
+            rank(std::span(logits).subspan(width * static_cast<std::size_t>(tokens[i]), width), options));
+      tokens[i] = got.rows[i].highest.front().token;
+    }
+    begun += got.rows[0].ahead;
+  }
+  CHECK(begun == 16);  // all but the first, and those of another token
 }
 
 TEST_CASE("cuda: of more rows than it ranks nothing is done") {

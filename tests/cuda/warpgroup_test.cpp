@@ -46,7 +46,8 @@ constexpr std::uint32_t ones[1][4] = {{0x3c003c00, 0x3c003c00, 0x3c003c00, 0x3c0
 TEST_CASE("warpgroups are used where they give the bits of mma.sync, and only there") {
   using enum EmulatedWarpgroups;
   for (const EmulatedWarpgroups kind : {none, agree, differ}) {
-    const auto runtime = make_emulated_runtime(~0ull, nullptr, kind);
+    Emulated emulated{.warpgroups = kind};
+    const auto runtime = make_emulated_runtime(&emulated);
     CHECK(warpgroups_agree(*runtime) == (kind == agree));
     runtime->use_warpgroups(kind == agree);
     const auto shape = [&](std::uint32_t n_rows, std::uint32_t n_used) {

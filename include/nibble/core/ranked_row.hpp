@@ -13,6 +13,9 @@ inline constexpr std::uint32_t most_ranked = 64;
 struct RankOptions {
   std::uint32_t n = 1;         // how many of the highest, 1 to most_ranked
   std::uint32_t n_tokens = 0;  // among the tokens below this, which is in the vocabulary
+  // The caller means to go on with each row's highest token: a backend may begin that step unasked. It is
+  // thrown away where another one comes, and changes nothing but the speed.
+  bool ahead = false;
 };
 
 struct RankedToken {
@@ -25,6 +28,7 @@ struct RankedRow {
   std::vector<RankedToken> highest = {};  // n, or all above -infinity; of equals the lower first
   float top = -std::numeric_limits<float>::infinity();  // the highest of the whole vocabulary
   double sum = 0;                                       // of e^(logit - top) over all of it, within 1e-6
+  bool ahead = false;  // the step that goes on with the highest has begun, as RankOptions::ahead allowed
 };
 
 }  // namespace nibble::inline v0
