@@ -27,7 +27,8 @@ need g++-aarch64-linux-gnu qemu-user ||
 
 # configure PRESET
 configure() {
-  cmake --preset "$1" -DNIBBLE_CONFORMANCE_DIR="$conformance" -DNIBBLE_BENCHMARKS=ON -DNIBBLE_PRECOMPILED_HEADERS=ON
+  cmake --preset "$1" -DNIBBLE_CONFORMANCE_DIR="$conformance" -DNIBBLE_PRECOMPILED_HEADERS=ON \
+    -DNIBBLE_BENCHMARKS="$([ "$1" = release ] && echo ON || echo OFF)"
 }
 
 # build PRESET TARGET...: configures and builds build/PRESET.

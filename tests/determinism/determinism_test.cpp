@@ -21,10 +21,10 @@ constexpr std::array threads{1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u};
 constexpr std::array batches{1u, 7u, 32u, 64u, 512u};
 constexpr std::size_t neighbours_at_most = 3;
 
-// Sanitizers make a trial many times as long. They get every seventh engine: all threads, batches and
+// Sanitizers make a trial many times as long. They get every seventeenth engine: all threads, batches and
 // subjects, but not all combinations of them.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t engine_stride = 7, trials_of_a_tier = 320;
+constexpr std::size_t engine_stride = 17, trials_of_a_tier = 140;
 #else
 constexpr std::size_t engine_stride = 1, trials_of_a_tier = 2400;
 #endif
@@ -175,7 +175,8 @@ bool trial(const Engine& engine, const Sequence& past, const Subject& subject, s
 
 TEST_CASE("cpu: on every tier a sequence's logits are the same bits in every circumstance") {
   for (const cpu::Tier& tier : cpu::tiers()) {
-    if (!cpu::runs_here(tier)) continue;
+    // Of two by one name, the one that the name stands for here.
+    if (!cpu::runs_here(tier) || &cpu::find_tier(tier.table->tier) != tier.table) continue;
     DYNAMIC_SECTION(tier.table->tier) {
       const std::string isa(tier.table->tier);
       const std::vector<Subject> list = subjects({.isa = isa});

@@ -15,7 +15,7 @@ constexpr std::uint32_t two_span_seeds[] = {7, 43}, three_span_seeds[] = {7};
 constexpr KvType three_span_types[] = {KvType::F16};
 #else
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // ten times slower
-constexpr int n_shapes = 40;
+constexpr int n_shapes = 30;
 #else
 constexpr int n_shapes = 200;
 #endif
