@@ -9,16 +9,16 @@ using namespace nibble;
 
 namespace {
 
-#ifdef NIBBLE_EMULATED  // a hundred times slower: fewer shapes, and the long ones small
+#if defined(NIBBLE_EMULATED)  // a hundred times slower: fewer shapes, and the long ones small
 constexpr int n_shapes = 20;
 constexpr std::uint32_t two_span_seeds[] = {7, 43}, three_span_seeds[] = {7};
 constexpr KvType three_span_types[] = {KvType::F16};
-#else
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // ten times slower
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // ten times slower
 constexpr int n_shapes = 30;
+constexpr std::uint32_t two_span_seeds[] = {6, 13, 24}, three_span_seeds[] = {23};
+constexpr KvType three_span_types[] = {KvType::Q8_0};
 #else
 constexpr int n_shapes = 200;
-#endif
 constexpr std::uint32_t two_span_seeds[] = {6, 13, 24}, three_span_seeds[] = {23, 24};
 constexpr KvType three_span_types[] = {KvType::F16, KvType::Q8_0};
 #endif
