@@ -39,6 +39,7 @@ int run(const cli::Action& action, const std::stop_token& stop) {
     return failure.code;
   } catch (const nibble::Error& error) {
     cli::print_error(error.what());
+    if (error.code() == nibble::ErrorCode::context_overflow) cli::print_note("-c makes a longer context");
     return cli::exit_code(error.code(), cli::Phase::running);
   } catch (const std::bad_alloc&) {
     cli::print_error("out of memory");
