@@ -40,7 +40,8 @@ int run(const cli::Action& action, const std::stop_token& stop) {
   } catch (const nibble::Error& error) {
     cli::print_error(error.what());
     if (error.code() == nibble::ErrorCode::context_overflow) cli::print_note("-c makes a longer context");
-    return cli::exit_code(error.code(), cli::Phase::running);
+    // No option of this program rules out every token; weights that are not finite do.
+    return error.field() == "logits" ? cli::bad_model : cli::exit_code(error.code(), cli::Phase::running);
   } catch (const std::bad_alloc&) {
     cli::print_error("out of memory");
     return cli::out_of_memory;

@@ -130,6 +130,8 @@ class BadModels(CommandLine):
         pathlib.Path(path("nan.gguf")).write_bytes(data)
         self.fails(3, "quantize", path("nan.gguf"), path("no.gguf"), "--type", "Q8_0",
                    says=f"element {256 * 512 - 1}: blk.1.ffn_down.weight: found NaN")
+        self.fails(3, "generate", "-m", path("nan.gguf"), "-p", "a", says="logits")
+        self.fails(3, "perplexity", "-m", path("nan.gguf"), stdin=b"some text", says="logits")
         self.assertEqual([name for name in os.listdir(FOLDER.name) if name.startswith("no.")], [])
 
     def test_inspect_shows_what_cannot_run(self):
