@@ -51,7 +51,7 @@ std::span<const Architecture* const> architectures() noexcept { return list; }
 
 const Architecture& find_architecture(const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.container == Container::gguf;
-  if (const std::string type = checkpoint.metadata.text("general.type", "model"); gguf && type == "adapter")
+  if (gguf && checkpoint.metadata.text("general.type", "model") == "adapter")
     throw checkpoint.metadata.error(ErrorCode::unsupported, "general.type", "'adapter'", "a whole model");
   const std::string_view key = gguf ? "general.architecture" : "architectures";
   std::string name;
