@@ -99,7 +99,8 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
           .weighted = work.weighted,
           .routed = work.routed,
           .routed_stride = work.routed_stride,
-          .routed_from = work.routed_from};
+          .routed_from = work.routed_from,
+          .on_trial = work.on_trial};
 }
 
 // Blocks of the grid's y: of experts no more than can be in use.
