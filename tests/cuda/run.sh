@@ -83,7 +83,7 @@ check_all() {
   check wgmma warpgroups
   NIBBLE_CUDA_SHAPES=1 check op_table tests "$of_table"
   check models tests "cuda: logits*"
-  check same_bits tests "cuda: the same bits*,cuda: steps*"
+  check same_bits tests "cuda: the same bits*,cuda: steps*,cuda: what a device draws*"
   check pages_and_stops tests "cuda: pages*,cuda: a stop*,cuda: of more rows*"
   check rerun rerun
 }
