@@ -153,8 +153,10 @@ class Bench {
         const std::uint32_t n = together == 1 ? 1 : std::min(together, spans - span);
         run<<<dim3(blocks, runs * n), Kernel::threads, cut.shared_bytes, stream_>>>(kernel);
         if (together == 1) continue;
-        run<<<dim3(blocks, runs), MergeSpans::threads, 0, stream_>>>(
-            MergeSpans{kernel.shape, kernel.out, nullptr, kernel.partials, span, span + together >= spans});
+        const bool is_last = span + together >= spans;
+        const std::uint32_t pieces = merge_pieces(kernel.shape, is_last);
+        run<<<dim3(blocks, runs * pieces), MergeSpans::threads, 0, stream_>>>(
+            MergeSpans{kernel.shape, kernel.out, nullptr, kernel.partials, span, is_last, pieces});
       }
     });
   }

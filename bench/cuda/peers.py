@@ -7,6 +7,7 @@ what it costs a peer to go on to the next one is not counted. int4 is tinygemm, 
 """
 import argparse
 import json
+import signal
 import sys
 import time
 
@@ -168,14 +169,17 @@ def main():
         return
     torch._dynamo.config.recompile_limit = 2 * len(MODELS) * len(DECODE + PROMPTS)  # once for each shape
     records = []
-    with torch.inference_mode():
-        for kind in (Bf16, Int4):
-            for name in arguments.models:
-                try:
-                    measure(kind, name, arguments.device, arguments.layers, records)
-                except (RuntimeError, NotImplementedError, AttributeError) as error:
-                    print(f"{kind.name} {name}: not here: {str(error).splitlines()[0]}", file=sys.stderr)
-    print(json.dumps(records))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what has been measured is told
+    try:
+        with torch.inference_mode():
+            for kind in (Bf16, Int4):
+                for name in arguments.models:
+                    try:
+                        measure(kind, name, arguments.device, arguments.layers, records)
+                    except (RuntimeError, NotImplementedError, AttributeError) as error:
+                        print(f"{kind.name} {name}: not here: {str(error).splitlines()[0]}", file=sys.stderr)
+    finally:
+        print(json.dumps(records))
 
 
 main()

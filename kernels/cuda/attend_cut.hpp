@@ -48,4 +48,11 @@ inline std::uint32_t spans_together(std::uint64_t queries, std::uint64_t blocks,
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_spans, most));
 }
 
+// MergeSpans::pieces: with a thread for each output of a tile.
+inline std::uint32_t merge_pieces(const AttendShape& shape, bool is_last) {
+  const std::uint32_t rows = std::min(shape.rows, shape.n_rows),
+                      queries = shape.parts == 1 ? rows * shape.group : shape.queries;
+  return is_last ? (queries * shape.head_dim + MergeSpans::threads - 1) / MergeSpans::threads : 1;
+}
+
 }  // namespace nibble::inline v0::cuda

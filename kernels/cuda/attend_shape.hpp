@@ -128,23 +128,26 @@ struct Partials {
 };
 
 // Merges spans that were done side by side into what is known so far, and writes `out` after the last.
-// Blocks (those of the shape, runs).
+// Blocks (those of the shape, runs times pieces). Bound by latency: a thread asks for several spans at once,
+// and where nobody reads what another block writes, after the last span, has one column.
 struct MergeSpans {
-  static constexpr std::uint32_t threads = 128;
+  static constexpr std::uint32_t threads = 128, at_once = 8;
   AttendShape shape;
   Output out;
   const float* sinks;
   Partials partials;
   std::uint32_t first_span;  // of the spans, counted from the first that a tile sees
   bool is_last;
+  std::uint32_t pieces;  // of a tile's outputs; 1 if it is not the last
 
   NIBBLE_DEVICE void operator()() const {
-    const AttendTile tile = shape.tile(device::block_x(), device::block_y());
+    const AttendTile tile = shape.tile(device::block_x(), device::block_y() % shape.runs);
     if (tile.n_rows == 0) return;
     const std::uint32_t n = tile.end_span() - tile.first_span(), known = partials.spans;
     const std::uint32_t left = n < first_span ? 0 : n - first_span, spans = left < known ? left : known;
-    const std::uint32_t head_dim = shape.head_dim;
-    for (std::uint32_t i = device::thread(); i < tile.n_queries * head_dim; i += threads) {
+    const std::uint32_t head_dim = shape.head_dim, piece = device::block_y() / shape.runs;
+    for (std::uint32_t i = piece * threads + device::thread(); i < tile.n_queries * head_dim;
+         i += pieces * threads) {
       const std::uint32_t query = shape.query(tile, i / head_dim), d = i % head_dim;
       Softmax so_far{0.0f, 0.0f};
       float value = 0.0f;
@@ -152,10 +155,8 @@ struct MergeSpans {
         so_far = partials.softmax(known, query);
         value = partials.out(known, query)[d];
       }
-      for (std::uint32_t span = 0; span < spans; ++span) {
-        const Weighing by = merge(so_far, partials.softmax(span, query));
-        value = merged(value, partials.out(span, query)[d], by);
-      }
+      for (std::uint32_t first = 0; first < spans; first += at_once)
+        merge_some(first, spans, query, d, so_far, value);
       if (!is_last) {
         partials.out(known, query)[d] = value;
         continue;
@@ -171,6 +172,28 @@ struct MergeSpans {
       if (first_span != 0) so_far = partials.softmax(known, query);
       for (std::uint32_t span = 0; span < spans; ++span) merge(so_far, partials.softmax(span, query));
       partials.softmax(known, query) = so_far;
+    }
+  }
+
+  // Spans [first, first + at_once), or those up to `spans`.
+  NIBBLE_DEVICE void merge_some(std::uint32_t first, std::uint32_t spans, std::uint32_t query,
+                                std::uint32_t d, Softmax& so_far, float& value) const {
+    Softmax softmax[at_once] = {};
+    float values[at_once] = {};
+    const std::uint32_t head_dim = partials.head_dim;
+    const Softmax* softmaxes = &partials.softmax(first, query);
+    const float* outs = partials.out(first, query) + d;
+    NIBBLE_UNROLL
+    for (std::uint32_t n = 0; n < at_once; ++n) {
+      if (first + n >= spans) continue;
+      softmax[n] = softmaxes[std::size_t{n} * partials.queries];
+      values[n] = outs[std::size_t{n} * partials.queries * head_dim];
+    }
+    NIBBLE_UNROLL
+    for (std::uint32_t n = 0; n < at_once; ++n) {
+      if (first + n >= spans) return;
+      const Weighing by = merge(so_far, softmax[n]);
+      value = merged(value, values[n], by);
     }
   }
 };

@@ -65,10 +65,17 @@ struct AttendTiles {
       if (span >= end) return;
       end = span + 1;
     }
-    load_queries(w);
     Softmax so_far[M][2] = {};
     Tiles outputs = {};
-    for (; span < end; ++span) merge_span(w, span, outputs, so_far);
+    for (const std::uint32_t first = span; span < end; ++span) {
+      if (span != first) device::sync_block();  // of the last one nothing is read any more
+      begin_span(w, span);
+      if (span == first) {  // its keys are on their way
+        load_queries(w);
+        device::sync_block();
+      }
+      merge_span(w, outputs, so_far);
+    }
     if (w.stretch != 0) return;
     if (partials.data != nullptr)
       store_partial(w, nth, outputs, so_far);
@@ -76,10 +83,10 @@ struct AttendTiles {
       store_outputs(w, outputs, so_far);
   }
 
-  NIBBLE_DEVICE void merge_span(Work& w, std::uint32_t span, Tiles& outputs, Softmax (&so_far)[M][2]) const {
+  NIBBLE_DEVICE void merge_span(const Work& w, Tiles& outputs, Softmax (&so_far)[M][2]) const {
     Softmax softmax[M][2];
     Tiles next;
-    compute_span(w, span, next, softmax);
+    compute_span(w, next, softmax);
     if (w.stretch != 0) return;
     NIBBLE_UNROLL
     for (std::uint32_t n = 0; n < 2 * M; ++n) {
@@ -138,9 +145,8 @@ struct AttendTiles {
     return largest;
   }
 
-  // Outputs of one span, whole in the warps of stretch 0, and how they are to be weighed.
-  NIBBLE_DEVICE void compute_span(Work& w, std::uint32_t span, Tiles& outputs,
-                                  Softmax (&softmax)[M][2]) const {
+  // What is to be done of a span, and its first copies.
+  NIBBLE_DEVICE void begin_span(Work& w, std::uint32_t span) const {
     w.first = span * attend_span;
     w.begin = w.tile.begin > w.first ? w.tile.begin : w.first;
     w.end = w.tile.end < w.first + attend_span ? w.tile.end : w.first + attend_span;
@@ -153,9 +159,11 @@ struct AttendTiles {
     w.n_value_stages =
         w.stretch < w.stretches && end_page > w.first_page ? (end_page - w.first_page) * page_stages : 0;
     if (w.key_stages != 0) w.keys = copies(w).part(warp(), w.tile.kv_head);
-    device::sync_block();  // queries are there, and of the last span nothing is read any more
     if (type == KvType::Q8_0 && w.key_stages != 0) copies(w).copy_scales();
     for (std::uint32_t n = 0; n < depth - 1; ++n) copy_stage(w, n);
+  }
+  // Its outputs, whole in the warps of stretch 0, and how they are to be weighed.
+  NIBBLE_DEVICE void compute_span(const Work& w, Tiles& outputs, Softmax (&softmax)[M][2]) const {
     Tiles scores = {};
     for (std::uint32_t n = 0; n < w.key_stages; ++n) {
       next_stage(w, n);

@@ -198,23 +198,17 @@ class CudaRuntime final : public Runtime {
     check(cudaEventSynchronize(events_[mark % most_marks].get()), "event");
   }
 
+  // Not every driver is known to record launches that overlap: then none of them do.
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
     const OnDevice on(device_number);
-    auto recording = std::make_unique<CudaRecording>();
-    check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "recording");
     try {
-      work();
-    } catch (...) {
-      end_capture();
-      cudaGetLastError();
-      throw;
+      return capture(work);
+    } catch (const Error& error) {
+      if (!overlap_ || error.code() == ErrorCode::out_of_memory || error.code() == ErrorCode::cancelled)
+        throw;
+      overlap_ = false;
+      return capture(work);
     }
-    cudaGraphExec_t graph = nullptr;
-    const auto [error, captured] = end_capture();
-    check(error, "recording");
-    check(cudaGraphInstantiate(&graph, captured.get(), 0), "recording");
-    recording->graph.reset(graph);
-    return recording;
   }
   void replay(const Recording& recording) override {
     const OnDevice on(device_number);
@@ -254,6 +248,23 @@ class CudaRuntime final : public Runtime {
     cudaError_t error;
     std::unique_ptr<CUgraph_st, Destroy> graph;
   };
+  std::unique_ptr<Recording> capture(const std::function<void()>& work) {
+    auto recording = std::make_unique<CudaRecording>();
+    check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "recording");
+    try {
+      work();
+    } catch (...) {
+      end_capture();
+      cudaGetLastError();
+      throw;
+    }
+    cudaGraphExec_t graph = nullptr;
+    const auto [error, captured] = end_capture();
+    check(error, "recording");
+    check(cudaGraphInstantiate(&graph, captured.get(), 0), "recording");
+    recording->graph.reset(graph);
+    return recording;
+  }
   Captured end_capture() {
     cudaGraph_t graph = nullptr;
     const cudaError_t error = cudaStreamEndCapture(stream_.get(), &graph);

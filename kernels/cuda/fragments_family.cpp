@@ -74,9 +74,10 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
   auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
   auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);
   if (n_uses != 0) {
-    runtime.launch({.shared_bytes = work.n_experts * 4},
-                   GroupUses{work.routed, work.routed_stride, work.routed_from, n_uses, work.n_used,
-                             work.n_experts, groups, std::min(n_uses, work.n_experts), uses});
+    const GroupUses group{work.routed, work.routed_stride, work.routed_from, work.n_rows,
+                          work.n_used, work.n_experts,     groups,           std::min(n_uses, work.n_experts),
+                          uses};
+    runtime.launch({.shared_bytes = group.shared_bytes()}, group);
   }
   return {.weights = work.matrix.bytes,
           .expert_bytes = work.matrix.expert_bytes,
@@ -99,7 +100,8 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
           .weighted = work.weighted,
           .routed = work.routed,
           .routed_stride = work.routed_stride,
-          .routed_from = work.routed_from};
+          .routed_from = work.routed_from,
+          .on_trial = work.on_trial};
 }
 
 // Blocks of the grid's y: of experts no more than can be in use.

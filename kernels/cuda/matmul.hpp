@@ -48,6 +48,7 @@ struct MatmulJob {
   const float* routed;
   std::uint32_t routed_stride;
   const std::uint32_t* routed_from;
+  bool on_trial;  // device::wait()
 
   NIBBLE_DEVICE std::uint32_t n_row_tiles() const { return (rows + tile_rows - 1) / tile_rows; }
   NIBBLE_DEVICE std::uint32_t n_tiles() const { return (cols + tile_cols - 1) / tile_cols; }

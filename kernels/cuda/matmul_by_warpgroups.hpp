@@ -6,7 +6,7 @@
 // brings them: a ring of stages of 32 columns. Each has two barriers: `full`, of the bytes that its copies
 // bring, and `empty`, of the eight warps that are done with it. Why no wait is for ever: copies end, or the
 // launch does with an error; warps leave every stage that was filled, for nothing else; and stages are filled
-// in the order in which they are left.
+// in the order in which they are left. Were one all the same, device::wait() ends it.
 //
 // A group's product is two or one instructions (k of 16 each) for 64 inputs at a time, and an FMA for each
 // output, while the next 64 inputs' are on their way: products are in two sets of registers by turns. Mins
@@ -83,7 +83,7 @@ struct MatmulByWarpgroups {
     for (std::uint32_t step = 0; step < 2 * job.n_tiles(); ++step, turn.next()) {
       std::byte* to = device::shared() + totals + turn.stage * stage;
       device::Barrier* barrier = full(turn.stage);
-      device::wait(empty(turn.stage), turn.parity ^ 1);
+      device::wait(empty(turn.stage), turn.parity ^ 1, job.on_trial);
       // Sums of a tile come with its second half.
       const bool brings_sums = layout.has_m && step % 2 == 1;
       device::arrive_and_expect(barrier, 64 * n + (brings_sums ? 16 * n : 0));
@@ -110,7 +110,7 @@ struct MatmulByWarpgroups {
         if (tile + 1 < n_tiles) next.load(weights, tile + 1, lane);
         NIBBLE_UNROLL
         for (std::uint32_t step = 0; step < 2; ++step, turn.next()) {
-          device::wait(full(turn.stage), turn.parity);
+          device::wait(full(turn.stage), turn.parity, job.on_trial);
           multiply_half_tile(words, step, turn.stage, products, acc);
           device::sync_warp();
           if (lane == 0) device::arrive(empty(turn.stage));

@@ -73,6 +73,8 @@ struct Multiply {
   std::byte* scratch = nullptr;  // scratch_bytes, 256-byte aligned
   // Of families that convert: `scratch` begins with the inputs as ConvertActivations leaves them.
   bool converted = false;
+  // Whether a kernel that would wait for ever leaves outputs out, rather than end with an error.
+  bool on_trial = false;
 
   // Of a dense matmul, `use` is a row of the output; of experts, use = i * n_used + j.
   NIBBLE_DEVICE const float* input(std::uint32_t use) const {

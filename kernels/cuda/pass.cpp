@@ -397,8 +397,10 @@ class Pass {
       kernel.first_span = first;
       runtime_.launch({blocks * cut.columns, runs * std::min(together, spans - first), cut.shared_bytes},
                       kernel);
-      runtime_.launch({blocks, runs}, MergeSpans{kernel.shape, kernel.out, kernel.sinks, kernel.partials,
-                                                 first, first + together >= spans});
+      const bool is_last = first + together >= spans;
+      const std::uint32_t pieces = merge_pieces(kernel.shape, is_last);
+      runtime_.launch({blocks, runs * pieces}, MergeSpans{kernel.shape, kernel.out, kernel.sinks,
+                                                          kernel.partials, first, is_last, pieces});
     }
   }
 

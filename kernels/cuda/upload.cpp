@@ -22,7 +22,7 @@ class Uploader {
     if (threads_ == 0) threads_ = std::max(1u, std::thread::hardware_concurrency());
     std::uint64_t widest = 0;
     for (const WeightPlace& place : p_.layout.weights) {
-      if (place.family != nullptr) widest = std::max(widest, tile_bytes(place));
+      if (place.family != nullptr) widest = std::max(widest, tiles_together(place) * tile_bytes(place));
       if (place.floats) widest = std::max(widest, place.bytes);
       if (place.family != nullptr) total_ += file_bytes(place, place.rows);
     }
@@ -30,8 +30,7 @@ class Uploader {
       widest = std::max<std::uint64_t>(widest, rope.inverse_frequency.size() * sizeof(float));
     for (const auto& order : p_.plan->orders)
       widest = std::max<std::uint64_t>(widest, order.size() * sizeof(std::uint32_t));
-    for (RuntimeBytes& buffer : buffers_)
-      buffer = RuntimeBytes(runtime, RuntimeBytes::Where::host, std::max(widest, chunk_bytes));
+    for (RuntimeBytes& buffer : buffers_) buffer = RuntimeBytes(runtime, RuntimeBytes::Where::host, widest);
   }
 
   void run() {
@@ -52,6 +51,13 @@ class Uploader {
  private:
   static std::uint64_t tile_bytes(const WeightPlace& place) {
     return place.family->tile_bytes(*place.format, place.cols);
+  }
+  static std::uint64_t n_tiles(const WeightPlace& place) {
+    return (place.rows + place.family->row_tile - 1) / place.family->row_tile;
+  }
+  // Tiles that are packed between two looks for a stop.
+  static std::uint64_t tiles_together(const WeightPlace& place) {
+    return std::min(n_tiles(place), std::max<std::uint64_t>(1, chunk_bytes / tile_bytes(place)));
   }
   static std::uint64_t file_bytes(const WeightPlace& place, std::uint64_t rows) {
     return rows * row_bytes(*place.format, place.cols);
@@ -76,8 +82,7 @@ class Uploader {
 
   void matrix(const WeightPlace& place, const std::byte* file) {
     const std::uint64_t each = tile_bytes(place), row_tile = place.family->row_tile;
-    const std::uint64_t tiles = (place.rows + row_tile - 1) / row_tile;
-    const std::uint64_t together = std::max<std::uint64_t>(1, chunk_bytes / each);
+    const std::uint64_t tiles = n_tiles(place), together = tiles_together(place);
     for (std::uint64_t first = 0; first < tiles; first += together) {
       const std::uint64_t n = std::min(together, tiles - first);
       send(place.offset + first * each, n * each, [&](std::byte* to) { pack(place, file, first, n, to); });

@@ -72,15 +72,28 @@ NIBBLE_DEVICE void arrive_and_expect(Barrier* barrier, std::uint32_t bytes) {
                : "memory");
 }
 // Until the phase of this parity is over: the first is of parity 0, and the one before it counts as over.
-NIBBLE_DEVICE void wait(Barrier* barrier, std::uint32_t parity) {
+// After four seconds the launch ends with an error; on trial, the thread alone.
+NIBBLE_DEVICE void wait(Barrier* barrier, std::uint32_t parity, bool on_trial = false) {
   asm volatile(
       "{\n"
-      ".reg .pred over;\n"
-      "again:\n"
+      ".reg .pred over, early, trial;\n"
+      ".reg .b64 begin, now;\n"
       "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
-      "@!over bra again;\n"
+      "@over bra done;\n"
+      "mov.u64 begin, %%globaltimer;\n"
+      "again:\n"
+      "mov.u64 now, %%globaltimer;\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
+      "@over bra done;\n"
+      "sub.u64 now, now, begin;\n"
+      "setp.lt.u64 early, now, 4000000000;\n"
+      "@early bra again;\n"
+      "setp.ne.u32 trial, %2, 0;\n"
+      "@trial exit;\n"
+      "trap;\n"
+      "done:\n"
       "}" ::"r"(shared_address(barrier)),
-      "r"(parity)
+      "r"(parity), "r"(on_trial ? 1 : 0)
       : "memory");
 }
 
@@ -152,12 +165,13 @@ inline std::uint32_t shared_address(const void* shared_memory) {
   return static_cast<std::uint32_t>(static_cast<const std::byte*>(shared_memory) - shared());
 }
 
-using emulator::arrive, emulator::begin_barrier, emulator::copy_bulk, emulator::wait;
+using emulator::arrive, emulator::begin_barrier, emulator::copy_bulk;
 inline void fence_async() {}
 inline void arrive_and_expect(Barrier* barrier, std::uint32_t bytes) {
   emulator::expect(barrier, bytes);
   emulator::arrive(barrier);
 }
+inline void wait(Barrier* barrier, std::uint32_t parity, bool = false) { emulator::wait(barrier, parity); }
 
 template <int n>
 void keep_registers() {}

@@ -62,7 +62,8 @@ class Check {
                  .n_rows = n_inputs,
                  .out = reinterpret_cast<float*>(out_.data()),
                  .out_stride = rows,
-                 .scratch = scratch_.data()},
+                 .scratch = scratch_.data(),
+                 .on_trial = true},
                 shape);
     runtime_.download(out.data(), out_.data(), out.size());
     runtime_.synchronise();

@@ -102,3 +102,37 @@ TEST_CASE("cuda: the same bits of a row that attends alone and beside rows of ot
     }
   }
 }
+
+// Pages from outside, so that nothing needs to be computed to be that far into a text.
+TEST_CASE("cuda: attend over more spans than are kept side by side equals the reference") {
+  constexpr std::uint32_t position = 33'100;  // 130 spans; 128 of so many heads are kept
+  Case c = make_case({1, 128, 16, 0}, KvType::F16, 1);
+  c.options.kv_pages = static_cast<std::uint32_t>(kv_pages_needed(c.toy.plan.kv, position + 1, 1));
+  BackendOptions exact = c.options;
+  exact.float64 = true;
+  KvCache cache(c.toy.plan.kv, c.options.kv_pages);
+  KvSequence sequence = cache.make_sequence();
+  cache.reserve(sequence, position + 1);
+  sequence.length = position;
+  const std::vector<float> values = random_floats(kv_page_bytes(c.toy.plan.kv, KvType::F16) / 2 + 997, 2);
+  const auto run = [&](const std::unique_ptr<Backend>& backend) {
+    backend->prepare(c.toy.plan, c.toy.weights, {});
+    std::vector<std::uint16_t> page(values.size() - 997);
+    for (PageId id = 0; id < c.options.kv_pages; ++id) {
+      for (std::size_t i = 0; i < page.size(); ++i) page[i] = f32_to_f16(values[i + id * 31 % 997]);
+      backend->write_page(id, std::as_bytes(std::span(page)));
+    }
+    const std::int32_t token = 0;
+    const std::uint32_t first = 0, sequences = 0;
+    const BatchSequence of_batch{&sequence};
+    std::vector<float> logits(c.toy.plan.vocab_size);
+    backend->run({.tokens = {&token, 1},
+                  .positions = {&position, 1},
+                  .sequence = {&sequences, 1},
+                  .outputs = {&first, 1},
+                  .sequences = {&of_batch, 1}},
+                 logits, {});
+    return logits;
+  };
+  CHECK(nmse(run(make_subject(c.options)), run(reference::make_backend(exact))) <= float_tolerance);
+}

@@ -5,13 +5,15 @@
 # folder, so that a machine with nvcc but without a GPU can prepare them:
 #   tests/cuda/run.sh build     builds into build/gpu, and stops
 #   tests/cuda/run.sh           runs what is there, or builds it first; exit code 77 without a device
-#   tests/cuda/run.sh check     correctness alone; `time` and `peers`: each of the other stages
+#   tests/cuda/run.sh check     correctness alone; `sanitize`, `time` and `peers`: each of the other stages
 # ARCHITECTURES="90a" builds for one device; MODELS="llama-3.2-1b:Q4_0 ..." chooses what is timed, BACKEND=cpu on what
-# (to try this script without a device); models are written to TMPDIR, up to 9 GB at a time.
+# (to try this script without a device); models are written to TMPDIR, up to 9 GB at a time. A program that runs longer
+# than LIMIT seconds, because it hangs perhaps, is ended and has failed, and the next one begins.
 set -eu
 cd "$(dirname "$0")/../.."
 stage=${1:-all}
 kit=build/gpu
+limit=${LIMIT:-400}
 shapes="llama-3.2-1b llama-3.1-8b"
 models=${MODELS:-$(for shape in $shapes; do echo "$shape:Q4_0 $shape:Q4_K_M $shape:Q8_0"; done)}
 backend=${BACKEND:-cuda}
@@ -36,6 +38,10 @@ summary=$results/summary_$stage
 : >"$summary"
 failures=0
 
+timed() { timeout -k 10 "$limit" "$@"; }
+nibble() { timed "$kit/nibble" "$@"; }
+tests() { timed "$kit/test_cuda_device" "$@"; }
+
 # check NAME COMMAND...: one line of the table; what it printed is kept.
 check() {
   name=$1
@@ -53,37 +59,44 @@ check() {
 line() { printf '| %-28s | %-12s | %6s |\n' "$@" | tee -a "$summary"; }
 
 # A second process gives the same text.
-demo() { "$kit/nibble" generate -p "Once" -n 64 --temp 0 --backend "$backend"; }
+demo() { nibble generate -m examples/models/demo.gguf -p "Once" --temp 0 --backend "$backend" "$@"; }
 rerun() {
-  demo >"$results/first" && demo >"$results/second" && cmp "$results/first" "$results/second"
+  demo -n 64 >"$results/first" && demo -n 64 >"$results/second" && cmp "$results/first" "$results/second"
 }
 
 # Whether prompts go through warpgroups, as they should on compute capability 9.0: not where the device's round their
 # sums in a way of their own (kernels/cuda/warpgroup_check.cpp). Its results are right then, but slower.
 warpgroups() {
-  name=$("$kit/nibble" generate -p "Once" -n 1 --json --backend "$backend" | sed -n 's/.*"backend": *"\([^"]*\)".*/\1/p')
-  echo "backend: $name"
-  case $name in
+  demo -n 1 2>&1 || return $?
+  used=$(demo -n 1 2>&1 | sed -n 's/^backend  *//p')
+  case $used in
     *+wgmma) ;;
     cuda/sm_90) echo "WGMMA IS NOT USED: it does not give the bits of mma.sync on this device" && return 1 ;;
     *) return 77 ;;
   esac
 }
 
+# Catch2 knows wildcards at either end of a name alone.
+of_table="*equals the reference*,*equal the reference,*is exact"
+
 check_all() {
   check wgmma warpgroups
-  NIBBLE_CUDA_SHAPES=1 check op_table "$kit/test_cuda_device" "cuda: *equals the reference*,cuda: *is exact"
-  check models "$kit/test_cuda_device" "cuda: logits*"
-  check same_bits "$kit/test_cuda_device" "cuda: the same bits*"
-  check pages_and_stops "$kit/test_cuda_device" "cuda: pages*,cuda: a stop*,cuda: of more rows*"
+  NIBBLE_CUDA_SHAPES=1 check op_table tests "$of_table"
+  check models tests "cuda: logits*"
+  check same_bits tests "cuda: the same bits*,cuda: steps*,cuda: what a device draws*"
+  check pages_and_stops tests "cuda: pages*,cuda: a stop*,cuda: of more rows*"
   check rerun rerun
+}
+
+sanitize_all() {
+  PATH=$PATH:/usr/local/cuda/bin
   if ! command -v compute-sanitizer >/dev/null; then
     line sanitizers "no tool" ""
     return
   fi
   for tool in memcheck racecheck; do
-    NIBBLE_CUDA_SHAPES=97 check "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$kit/test_cuda_device" "cuda: *equals the reference*"
+    NIBBLE_CUDA_SHAPES=97 check "$tool" timed compute-sanitizer --tool "$tool" --error-exitcode 1 \
+      "$kit/test_cuda_device" "$of_table"
   done
 }
 
@@ -91,7 +104,7 @@ check_all() {
 time_tests() {
   json=$results/bench_$1.json
   shift
-  "$kit/nibble" bench --backend "$backend" --batch 2048 -r 2 -o json -m "$@" >"$json"
+  nibble bench --backend "$backend" --batch 2048 -r 2 -o json -m "$@" >"$json"
 }
 
 # Prompts and one sequence, then several together, then one behind many positions.
@@ -99,7 +112,7 @@ time_model() {
   scratch=$(mktemp -d)
   file=$scratch/$1.gguf
   code=0
-  "$kit/nibble" synth "${1%:*}" "$file" --type "${1#*:}" || code=$?
+  nibble synth "${1%:*}" "$file" --type "${1#*:}" || code=$?
   time_tests "$1_1" "$file" -p 512,2048,8192 -n 64 || code=$?
   time_tests "$1_2" "$file" -p 0 -n 64 -b 4,16,32,64 || code=$?
   time_tests "$1_3" "$file" -p 0 -n 64 -d 4096,32768 || code=$?
@@ -107,20 +120,30 @@ time_model() {
   return $code
 }
 
+# Where cuBLAS is that came with PyTorch, for machines without another.
+torch_libraries() {
+  python3 -c 'import glob, nvidia; print(*glob.glob(nvidia.__path__[0] + "/*/lib"), sep=":")' 2>/dev/null || true
+}
+
 time_all() {
   if [ "$backend" = cuda ]; then
-    check matmuls "$kit/bench_cuda"
+    check matmuls timed env LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$(torch_libraries)" "$kit/bench_cuda"
     reads=$(sed -n 's,^ceiling:.* \([0-9]*\) GB/s.*,\1,p' "$results/matmuls.log" | head -n 1)
-    check attention "$kit/bench_cuda_attend" "$reads"
+    check attention timed "$kit/bench_cuda_attend" "$reads"
   fi
   for model in $models; do
     check "$model" time_model "$model"
   done
 }
 
-time_peers() { python3 bench/cuda/peers.py $shapes >"$results/peers.json"; }
+time_peers() {
+  for shape in $shapes; do
+    check "peers_$shape" time_peer "$shape"
+  done
+}
+time_peer() { timed python3 bench/cuda/peers.py "$1" >"$results/peers_$1.json"; }
 
-[ "$backend" != cuda ] || "$kit/test_cuda_device" "cuda: pages are read back as they were written" || {
+[ "$backend" != cuda ] || tests "cuda: pages are read back as they were written" || {
   code=$?
   [ $code -ne 77 ] || echo "nothing was run"
   exit $code
@@ -131,12 +154,14 @@ time_peers() { python3 bench/cuda/peers.py $shapes >"$results/peers.json"; }
 case $stage in
   all)
     check_all
+    sanitize_all
     time_all
-    check peers time_peers
+    time_peers
     ;;
   check) check_all ;;
+  sanitize) sanitize_all ;;
   time) time_all ;;
-  peers) check peers time_peers ;;
+  peers) time_peers ;;
   *) echo "unknown stage $stage" && exit 2 ;;
 esac
 
@@ -144,7 +169,7 @@ echo
 # Of the matmuls those of one row of inputs; all others are in the log.
 grep -E '^(read|products|ceiling|no )| +1  (few|cublas)' "$results/matmuls.log" 2>/dev/null || true
 grep '^attend' "$results/attention.log" 2>/dev/null || true
-cat "$results/peers.log" 2>/dev/null || true
+cat "$results"/peers_*.log 2>/dev/null || true
 echo
 python3 tests/cuda/table.py "$results"
 echo
