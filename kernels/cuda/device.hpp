@@ -194,6 +194,9 @@ NIBBLE_DEVICE Words2 load_words2(const void* p) {
   const uint2 v = *static_cast<const uint2*>(p);
   return {v.x, v.y};
 }
+NIBBLE_DEVICE void store_words2(void* p, const Words2& words) {
+  *static_cast<uint2*>(p) = make_uint2(words.x, words.y);
+}
 NIBBLE_DEVICE std::uint32_t load_word(const void* p) { return *static_cast<const std::uint32_t*>(p); }
 NIBBLE_DEVICE bool is_aligned16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 // Of what is read once and need not stay in a cache.
@@ -353,6 +356,9 @@ inline void store_words4(void* p, const Words4& words) {
   *static_cast<Words4*>(const_cast<void*>(emulator::aligned(p, 16))) = words;
 }
 inline Words2 load_words2(const void* p) { return *static_cast<const Words2*>(emulator::aligned(p, 8)); }
+inline void store_words2(void* p, const Words2& words) {
+  *static_cast<Words2*>(const_cast<void*>(emulator::aligned(p, 8))) = words;
+}
 inline std::uint32_t load_word(const void* p) {
   return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
 }

@@ -13,6 +13,9 @@ constexpr std::uint64_t scratch_alignment = 256;
 // Fewer large blocks than this leave most of a device idle: then smaller ones do the work.
 constexpr std::uint32_t enough_blocks = 64;
 
+// So few rows are converted by as many blocks each as they have pieces.
+constexpr std::uint32_t few_rows = 8;
+
 constexpr std::uint64_t align(std::uint64_t bytes) {
   return (bytes + scratch_alignment - 1) / scratch_alignment * scratch_alignment;
 }
@@ -67,9 +70,14 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
                       n_uses = work.n_rows * work.n_used;
   const Scratch scratch(cols, std::uint64_t{work.n_rows} * parts, n_uses);
   if (!work.converted) {
-    runtime.launch({.x = work.n_rows * parts, .shared_bytes = ConvertActivations::shared_bytes},
+    using Row = ConvertActivations::Row;
+    const std::uint32_t rows = work.n_rows * parts;
+    const bool by_pieces = rows <= few_rows;
+    runtime.launch({.x = rows,
+                    .y = by_pieces ? std::min(Row::pieces, blocks(cols, Row::cols / Row::pieces)) : 1,
+                    .shared_bytes = ConvertActivations::shared_bytes},
                    ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch,
-                                      in_tiles ? work.n_rows : 0});
+                                      in_tiles ? work.n_rows : 0, by_pieces});
   }
   auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
   auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);

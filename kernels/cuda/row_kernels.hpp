@@ -152,11 +152,12 @@ struct ThenConvert {
   NIBBLE_DEVICE void operator()() const {
     if (convert.out == nullptr) return;
     device::sync_block();
-    convert();
+    const float* row = convert.in + std::size_t{device::block_x()} * convert.in_stride;
+    BlockRow<NormOfGroup::threads, 8> x;
+    x.load(row, convert.cols);
+    convert.convert(x, row, reinterpret_cast<float*>(device::shared()));
   }
 };
-static_assert(ConvertActivations::threads == NormOfGroup::threads &&
-              ConvertActivations::shared_bytes <= NormOfGroup::shared_bytes);
 
 // Blocks (rows, groups).
 struct Norm {
