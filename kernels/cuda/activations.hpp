@@ -58,12 +58,11 @@ constexpr ActivationTiles activation_tiles(std::uint32_t cols, std::uint32_t n_r
 // or (rows, pieces), where all read the whole row, and each converts its piece.
 struct ConvertActivations {
   using Row = BlockRow<512, 8>;
-  static constexpr std::uint32_t threads = Row::threads;
-  static constexpr std::uint32_t shared_bytes = threads / device::warp_size * sizeof(float);
+  static constexpr std::uint32_t threads = Row::threads, shared_bytes = Row::shared_bytes;
   const float* in;
   std::uint32_t in_stride;
-  const std::uint32_t* from;  // or null: row i
-  std::uint32_t parts, cols;
+  const std::uint32_t* from;     // or null: row i
+  std::uint32_t parts, cols;     // cols: a multiple of 4
   std::byte* out;                // (n_rows * parts, activation_layout(cols).bytes()), or
   std::uint32_t n_in_tiles = 0;  // where it is not 0: activation_tiles(cols, n_in_tiles), of one part
   bool by_pieces = false;
@@ -73,18 +72,18 @@ struct ConvertActivations {
     const float* row = in + std::size_t{from == nullptr ? i : from[i]} * in_stride + std::size_t{part} * cols;
     Row x;
     x.load(row, cols);
-    convert(x, row, reinterpret_cast<float*>(device::shared()));
+    convert(x, row, device::shared());
   }
 
-  // Of a row that `x` holds, if it can, and that is at `row`. `shared`: shared_bytes of as many threads.
+  // Of a row that `x` holds, if it can, and that is at `row`. `shared`: Row::shared_bytes.
   template <class Row>
-  NIBBLE_DEVICE void convert(Row& x, const float* row, float* shared) const {
+  NIBBLE_DEVICE void convert(Row& x, const float* row, std::byte* shared) const {
     float largest = 0.0f;
     for (std::uint32_t first = 0; first < cols; first += Row::cols) {
       if (!Row::holds(cols)) x.load(row + first, cols - first);
       x.each([&](float value) { largest = device::max(largest, finite_magnitude(value)); });
     }
-    largest = over_block<Row::threads>(largest, shared, [](float a, float b) { return device::max(a, b); });
+    largest = Row::over_block(largest, cols, shared, [](float a, float b) { return device::max(a, b); });
     const std::uint32_t exponent = exponent_of(largest), padded_cols = activation_layout(cols).cols;
     const float scale = device::float_of((largest_exponent + 254 - exponent) << 23);
     for (std::uint32_t first = 0; first < cols; first += Row::cols) {
@@ -132,8 +131,9 @@ struct ConvertActivations {
   NIBBLE_DEVICE void convert_piece(std::uint32_t col, const float (&x)[4], float scale,
                                    std::uint32_t padded_cols) const {
     const std::uint32_t j = col / 4 % 8, k = col - 4 * j;
-    const std::uint32_t mine[2] = {device::pack_halves(x[0] * scale, x[1] * scale),
-                                   device::pack_halves(x[2] * scale, x[3] * scale)};
+    const auto scaled = [&](float value) { return col < cols ? value * scale : 0.0f; };
+    const std::uint32_t mine[2] = {device::pack_halves(scaled(x[0]), scaled(x[1])),
+                                   device::pack_halves(scaled(x[2]), scaled(x[3]))};
     // In operands pairs that are eight columns apart lie side by side: lane j ^ 2 has the other of each.
     const bool upper = j / 2 % 2 != 0;
     const std::uint32_t other = device::shuffle_xor(upper ? mine[0] : mine[1], 2);

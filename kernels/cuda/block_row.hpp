@@ -7,22 +7,9 @@
 
 namespace nibble::inline v0::cuda {
 
-// What `combine` makes of every thread's value, the same bits in each: of a warp's lanes pair by pair, then
-// of the warps in order. `of_warp`: as many floats of shared memory as warps, which no thread is to touch
-// before all are here.
-template <std::uint32_t threads, class Combine>
-NIBBLE_DEVICE float over_block(float value, float* of_warp, const Combine& combine) {
-  for (std::uint32_t mask = device::warp_size / 2; mask != 0; mask /= 2)
-    value = combine(value, device::shuffle_xor(value, mask));
-  if (device::thread() % device::warp_size == 0) of_warp[device::thread() / device::warp_size] = value;
-  device::sync_block();
-  value = of_warp[0];
-  NIBBLE_UNROLL
-  for (std::uint32_t w = 1; w < threads / device::warp_size; ++w) value = combine(value, of_warp[w]);
-  return value;
-}
-
 // `cols` columns of a row that may be wider; neighbouring threads have pieces of four columns side by side.
+// So what threads make of rows of up to 1024 columns, in order, is the same bits in any block of 256 threads
+// or more.
 template <std::uint32_t threads_, std::uint32_t pieces_>
 struct BlockRow {
   static constexpr std::uint32_t threads = threads_, pieces = pieces_, cols = 4 * threads * pieces;
@@ -34,35 +21,54 @@ struct BlockRow {
   // one each turn of the loop loads its part.
   NIBBLE_DEVICE static bool holds(std::uint32_t width) { return width <= cols; }
 
+  // Whether a row may be loaded and stored piece by piece; else it is float by float.
+  NIBBLE_DEVICE static bool in_pieces(const float* row, std::uint32_t width) {
+    return width % 4 == 0 && device::is_aligned16(row);
+  }
   // The row's first columns; beyond `width` zeros.
-  NIBBLE_DEVICE void load(const float* row, std::uint32_t width) {
-    const bool aligned = in_pieces(row, width);
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < pieces; ++i) {
-      const float* from = row + col(i);
-      const std::uint32_t left = col(i) < width ? width - col(i) : 0;
-      device::Words4 words{};
-      if (aligned && left != 0) words = device::load_words4(from);
-      x[i][0] = device::float_of(words.x), x[i][1] = device::float_of(words.y);
-      x[i][2] = device::float_of(words.z), x[i][3] = device::float_of(words.w);
+  NIBBLE_DEVICE void load(const float* row, std::uint32_t width) { load(row, width, in_pieces(row, width)); }
+  NIBBLE_DEVICE void load(const float* row, std::uint32_t width, bool by_pieces) {
+    if (by_pieces) [[likely]] {
       NIBBLE_UNROLL
-      for (std::uint32_t n = 0; n < 4; ++n)
-        if (!aligned && n < left) x[i][n] = from[n];
+      for (std::uint32_t i = 0; i < pieces; ++i) {
+        device::Words4 words{};
+        if (col(i) < width) words = device::load_words4(row + col(i));
+        x[i][0] = device::float_of(words.x), x[i][1] = device::float_of(words.y);
+        x[i][2] = device::float_of(words.z), x[i][3] = device::float_of(words.w);
+      }
+    } else {
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < pieces; ++i) {
+        const std::uint32_t left = col(i) < width ? width - col(i) : 0;
+        NIBBLE_UNROLL
+        for (std::uint32_t n = 0; n < 4; ++n) x[i][n] = n < left ? row[col(i) + n] : 0.0f;
+      }
     }
   }
   NIBBLE_DEVICE void store(float* row, std::uint32_t width) const {
-    const bool aligned = in_pieces(row, width);
-    NIBBLE_UNROLL
-    for (std::uint32_t i = 0; i < pieces; ++i) {
-      float* to = row + col(i);
-      const std::uint32_t left = col(i) < width ? width - col(i) : 0;
-      if (aligned && left != 0)
-        device::store_words4(to, {device::bits_of(x[i][0]), device::bits_of(x[i][1]),
-                                  device::bits_of(x[i][2]), device::bits_of(x[i][3])});
+    if (in_pieces(row, width)) [[likely]] {
       NIBBLE_UNROLL
-      for (std::uint32_t n = 0; n < 4; ++n)
-        if (!aligned && n < left) to[n] = x[i][n];
+      for (std::uint32_t i = 0; i < pieces; ++i) {
+        if (col(i) < width)
+          device::store_words4(row + col(i), {device::bits_of(x[i][0]), device::bits_of(x[i][1]),
+                                              device::bits_of(x[i][2]), device::bits_of(x[i][3])});
+      }
+    } else {
+      NIBBLE_UNROLL
+      for (std::uint32_t i = 0; i < pieces; ++i) {
+        const std::uint32_t left = col(i) < width ? width - col(i) : 0;
+        NIBBLE_UNROLL
+        for (std::uint32_t n = 0; n < 4; ++n)
+          if (n < left) row[col(i) + n] = x[i][n];
+      }
     }
+  }
+
+  NIBBLE_DEVICE void add(const BlockRow& other) {
+    each_of(other, [](float& value, float of_other) { value = value + of_other; });
+  }
+  NIBBLE_DEVICE void multiply(const BlockRow& other) {
+    each_of(other, [](float& value, float of_other) { value = value * of_other; });
   }
 
   // visit(value), in increasing order of columns.
@@ -75,9 +81,35 @@ struct BlockRow {
     }
   }
 
+  // What `combine` makes of every thread's value, the same bits in each: of a warp's lanes pair by pair, then
+  // of the warps in order. Threads beyond a row of `width` have 0, which changes nothing. `shared`:
+  // shared_bytes, which no thread is to touch before all are here.
+  static constexpr std::uint32_t shared_bytes = threads / device::warp_size * sizeof(float);
+  template <class Combine>
+  NIBBLE_DEVICE static float over_block(float value, std::uint32_t width, std::byte* shared,
+                                        const Combine& combine) {
+    auto* of_warp = reinterpret_cast<float*>(shared);
+    const std::uint32_t lane = device::thread() % device::warp_size;
+    if (4 * (device::thread() - lane) < width) {
+      for (std::uint32_t mask = device::warp_size / 2; mask != 0; mask /= 2)
+        value = combine(value, device::shuffle_xor(value, mask));
+    }
+    if (lane == 0) of_warp[device::thread() / device::warp_size] = value;
+    device::sync_block();
+    value = of_warp[0];
+    NIBBLE_UNROLL
+    for (std::uint32_t w = 1; w < threads / device::warp_size; ++w) value = combine(value, of_warp[w]);
+    return value;
+  }
+
  private:
-  NIBBLE_DEVICE static bool in_pieces(const float* row, std::uint32_t width) {
-    return width % 4 == 0 && device::is_aligned16(row);
+  template <class Visit>
+  NIBBLE_DEVICE void each_of(const BlockRow& other, const Visit& visit) {
+    NIBBLE_UNROLL
+    for (std::uint32_t i = 0; i < pieces; ++i) {
+      NIBBLE_UNROLL
+      for (std::uint32_t n = 0; n < 4; ++n) visit(x[i][n], other.x[i][n]);
+    }
   }
 };
 

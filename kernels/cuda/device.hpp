@@ -86,7 +86,7 @@ NIBBLE_DEVICE float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); 
 NIBBLE_DEVICE float exp(float x) { return ::expf(x); }
 NIBBLE_DEVICE float tanh(float x) { return ::tanhf(x); }
 NIBBLE_DEVICE double exp(double x) { return ::exp(x); }
-NIBBLE_DEVICE double sqrt(double x) { return __dsqrt_rn(x); }
+NIBBLE_DEVICE float sqrt(float x) { return __fsqrt_rn(x); }
 NIBBLE_DEVICE double sin(double x) { return ::sin(x); }
 NIBBLE_DEVICE double cos(double x) { return ::cos(x); }
 NIBBLE_DEVICE float abs(float x) { return ::fabsf(x); }
@@ -254,7 +254,7 @@ inline float fma(float a, float b, float c) { return std::fma(a, b, c); }
 inline float exp(float x) { return std::exp(x); }
 inline float tanh(float x) { return std::tanh(x); }
 inline double exp(double x) { return std::exp(x); }
-inline double sqrt(double x) { return std::sqrt(x); }
+inline float sqrt(float x) { return std::sqrt(x); }
 inline double sin(double x) { return std::sin(x); }
 inline double cos(double x) { return std::cos(x); }
 inline float abs(float x) { return std::fabs(x); }

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "kernels/cuda/emulated.hpp"
+#include "kernels/cuda/row_kernels.hpp"
 #include "support/catch.hpp"
 
 using namespace nibble;
@@ -143,5 +144,51 @@ TEST_CASE("activations: converted rows are what a loop makes of them, byte for b
     CHECK((converted(0, false, rows.size()) == rows));
     CHECK((converted(0, true, rows.size()) == rows));
     CHECK((converted(n_rows, false, tiles.size()) == tiles));
+  }
+}
+
+TEST_CASE(
+    "activations: a sum's norm that converts has the bits of sum, norm and conversion, and is near it") {
+  // Of a thread's one piece of columns, of several, of more than a block holds; float by float.
+  for (const auto& [width, stride] : {std::pair{96u, 96u}, std::pair{2080u, 2080u}, std::pair{4096u, 4097u},
+                                      std::pair{8192u, 8192u}, std::pair{8224u, 8224u}}) {
+    CAPTURE(width, stride);
+    const auto runtime = make_emulated_runtime();
+    const Inputs inputs(width, stride, 0);
+    const std::vector<float>& b = inputs.floats;
+    std::vector<float> a(b.rbegin(), b.rend()), sum(a.size()), normed(a.size()), also(a.size());
+    const std::size_t bytes = n_rows * activation_layout(width).bytes();
+    std::vector<std::byte> converted(bytes, untouched), at_once(bytes, untouched);
+    const Output to{sum.data(), stride, n_rows, width}, in_place{a.data(), stride, n_rows, width};
+    const Add add{{a.data(), stride, nullptr}, {b.data(), stride, nullptr}, width, to};
+    const NormOfGroup norm{b.data(), width, 1e-5f};
+    const auto conversion = [&](const float* in, std::byte* out) {
+      return ConvertActivations{in, stride, nullptr, 1, width, out};
+    };
+    runtime->launch({n_rows, (width + Add::threads - 1) / Add::threads}, add);
+    runtime->launch({n_rows, 1, Norm::shared_bytes},
+                    Norm{{sum.data(), stride, nullptr}, norm, {normed.data(), stride, n_rows, width}, {}});
+    runtime->launch({n_rows, 1, ConvertActivations::shared_bytes},
+                    conversion(normed.data(), converted.data()));
+    const Output out{also.data(), stride, n_rows, width};
+    runtime->launch(
+        {n_rows, 1, AddNorm::shared_bytes},
+        AddNorm{{add.a, add.b, width, in_place}, norm, out, {conversion(also.data(), at_once.data())}});
+    runtime->synchronise();
+    CHECK((converted == at_once));
+    for (std::uint32_t i = 0; i < n_rows; ++i) {
+      const float *s = to.row(i), *got = out.row(i);
+      CHECK(std::memcmp(s, in_place.row(i), width * sizeof(float)) == 0);
+      CHECK(std::memcmp(normed.data() + i * stride, got, width * sizeof(float)) == 0);
+      double squares = 0, difference = 0, square = 0;
+      for (std::uint32_t c = 0; c < width; ++c) squares += double{s[c]} * s[c];
+      for (std::uint32_t c = 0; c < width; ++c) {
+        const double expected = s[c] / std::sqrt(squares / width + double{norm.eps}) * norm.weight[c];
+        difference += (got[c] - expected) * (got[c] - expected);
+        square += expected * expected;
+      }
+      // Rows with what is no number have none.
+      if (std::isfinite(float(squares))) CHECK(difference <= 1e-11 * square);
+    }
   }
 }
