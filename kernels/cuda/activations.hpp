@@ -28,6 +28,8 @@
 
 namespace nibble::inline v0::cuda {
 
+using device::Words2;
+
 struct ActivationLayout {
   std::uint32_t cols;  // a multiple of 64
 
@@ -72,12 +74,12 @@ struct ConvertActivations {
     const float* row = in + std::size_t{from == nullptr ? i : from[i]} * in_stride + std::size_t{part} * cols;
     Row x;
     x.load(row, cols);
-    convert(x, row, device::shared());
+    convert(device::block_x(), x, row, device::shared());
   }
 
-  // Of a row that `x` holds, if it can, and that is at `row`. `shared`: Row::shared_bytes.
-  template <class Row>
-  NIBBLE_DEVICE void convert(Row& x, const float* row, std::byte* shared) const {
+  // To row i of `out`, from `row`, which `x` holds, if it can. `shared`: Row::shared_bytes.
+  template <bool with_sums = true, class Row>
+  NIBBLE_DEVICE void convert(std::uint32_t i, Row& x, const float* row, std::byte* shared) const {
     float largest = 0.0f;
     for (std::uint32_t first = 0; first < cols; first += Row::cols) {
       if (!Row::holds(cols)) x.load(row + first, cols - first);
@@ -89,38 +91,35 @@ struct ConvertActivations {
     for (std::uint32_t first = 0; first < cols; first += Row::cols) {
       if (!Row::holds(cols)) x.load(row + first, cols - first);
       NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < Row::pieces; ++i) {
+      for (std::uint32_t n = 0; n < Row::pieces; ++n) {
         // Whole warps go on together, since lanes add up their sums.
-        const std::uint32_t col = first + Row::col(i), of_warp = col - col % (4 * device::warp_size);
-        if (of_warp < padded_cols && (!by_pieces || i == device::block_y()))
-          convert_piece(col, x.x[i], scale, padded_cols);
+        const std::uint32_t col = first + Row::col(n), of_warp = col - col % (4 * device::warp_size);
+        if (of_warp < padded_cols && (!by_pieces || n == device::block_y()))
+          convert_piece<with_sums>(i, col, x.x[n], scale, padded_cols);
       }
     }
     if (device::thread() == 0 && device::block_y() == 0)
-      *reinterpret_cast<float*>(inverse_at()) = device::float_of((exponent - largest_exponent) << 23);
+      *reinterpret_cast<float*>(inverse_at(i)) = device::float_of((exponent - largest_exponent) << 23);
   }
 
  private:
   // Sums of 16 columns, below 2^14, fit into halves.
   static constexpr std::uint32_t largest_exponent = 9;
 
-  NIBBLE_DEVICE static float finite_magnitude(float x) {
-    return device::abs(x) < device::float_of(0x7f800000u) ? device::abs(x) : 0.0f;
-  }
+  // Of infinities NaN, as of NaNs: a maximum leaves them out.
+  NIBBLE_DEVICE static float finite_magnitude(float x) { return device::abs(device::fma(x, 0.0f, x)); }
   // Such that the power of two and its inverse are normal.
   NIBBLE_DEVICE static std::uint32_t exponent_of(float largest) {
     const std::uint32_t exponent = device::bits_of(largest) >> 23;
     return exponent > largest_exponent ? exponent : largest_exponent + 1;
   }
 
-  // Where this block's row has its inverse, and the sums of 64 columns.
-  NIBBLE_DEVICE std::byte* inverse_at() const {
-    const std::uint32_t i = device::block_x();
+  // Where row i has its inverse, and the sums of 64 columns.
+  NIBBLE_DEVICE std::byte* inverse_at(std::uint32_t i) const {
     if (n_in_tiles != 0) return out + activation_tiles(cols, n_in_tiles).inverses() + std::size_t{4} * i;
     return out + std::size_t{i} * activation_layout(cols).bytes() + activation_layout(cols).inverse();
   }
-  NIBBLE_DEVICE std::byte* sums_at(std::uint32_t tile) const {
-    const std::uint32_t i = device::block_x();
+  NIBBLE_DEVICE std::byte* sums_at(std::uint32_t i, std::uint32_t tile) const {
     if (n_in_tiles != 0) return out + activation_tiles(cols, n_in_tiles).sums(tile) + std::size_t{16} * i;
     return out + std::size_t{i} * activation_layout(cols).bytes() + activation_layout(cols).sums() +
            16 * tile;
@@ -128,36 +127,44 @@ struct ConvertActivations {
 
   // Eight bytes of halves, and with the seven lanes beside this one the sums: 32 columns, of which lane j has
   // column pairs 2 j and 2 j + 1, eight columns to two lanes.
-  NIBBLE_DEVICE void convert_piece(std::uint32_t col, const float (&x)[4], float scale,
+  template <bool with_sums>
+  NIBBLE_DEVICE void convert_piece(std::uint32_t i, std::uint32_t col, const float (&x)[4], float scale,
                                    std::uint32_t padded_cols) const {
     const std::uint32_t j = col / 4 % 8, k = col - 4 * j;
     const auto scaled = [&](float value) { return col < cols ? value * scale : 0.0f; };
-    const std::uint32_t mine[2] = {device::pack_halves(scaled(x[0]), scaled(x[1])),
-                                   device::pack_halves(scaled(x[2]), scaled(x[3]))};
+    const Words2 mine = {device::pack_halves(scaled(x[0]), scaled(x[1])),
+                         device::pack_halves(scaled(x[2]), scaled(x[3]))};
     // In operands pairs that are eight columns apart lie side by side: lane j ^ 2 has the other of each.
     const bool upper = j / 2 % 2 != 0;
-    const std::uint32_t other = device::shuffle_xor(upper ? mine[0] : mine[1], 2);
-    const device::Words2 pairs = {upper ? other : mine[0], upper ? mine[1] : other};
+    const std::uint32_t other = device::shuffle_xor(upper ? mine.x : mine.y, 2);
+    const Words2 pairs = {upper ? other : mine.x, upper ? mine.y : other};
+    if (col < padded_cols) {
+      if (n_in_tiles == 0)
+        device::store_words2(out + std::size_t{i} * activation_layout(cols).bytes() + 2 * k +
+                                 16 * (2 * (j % 2) + upper) + 8 * (j / 4),
+                             pairs);
+      else
+        device::store_words2(out + activation_tiles(cols, n_in_tiles).halves(k) + 512 * (i / 8) +
+                                 16 * (i % 8) + 128 * (j / 2) + 8 * (j % 2),
+                             mine);
+    }
+    if constexpr (with_sums) store_sums(i, col, pairs, padded_cols);
+  }
+
+  NIBBLE_DEVICE void store_sums(std::uint32_t i, std::uint32_t col, const Words2& pairs,
+                                std::uint32_t padded_cols) const {
+    const std::uint32_t j = col / 4 % 8, k = col - 4 * j;
     float sum = 0.0f;  // of 16 columns
     sum = sum + device::low_half(pairs.x) + device::high_half(pairs.x);
     sum = sum + device::low_half(pairs.y) + device::high_half(pairs.y);
     sum = sum + device::shuffle_xor(sum, 2);
     sum = sum + device::shuffle_xor(sum, 1);
     const float next = device::shuffle_xor(sum, 4);
-    if (col >= padded_cols) return;
-    if (n_in_tiles == 0) {
-      std::byte* to = out + std::size_t{device::block_x()} * activation_layout(cols).bytes();
-      device::store_words2(to + 2 * k + 16 * (2 * (j % 2) + upper) + 8 * (j / 4), pairs);
-    } else {
-      std::byte* to = out + activation_tiles(cols, n_in_tiles).halves(k) + 512 * (device::block_x() / 8);
-      device::store_words2(to + 16 * (device::block_x() % 8) + 128 * (j / 2) + 8 * (j % 2),
-                           {mine[0], mine[1]});
-    }
-    if (j >= 2) return;
+    if (col >= padded_cols || j >= 2) return;
     const std::uint32_t high = device::pack_halves(sum, next);
     const std::uint32_t low =
         device::pack_halves(sum - device::low_half(high), next - device::high_half(high));
-    auto* of_tile = reinterpret_cast<std::uint32_t*>(sums_at(k / 64));
+    auto* of_tile = reinterpret_cast<std::uint32_t*>(sums_at(i, k / 64));
     of_tile[2 * j + k / 32 % 2] = j == 0 ? high : low;
   }
 };

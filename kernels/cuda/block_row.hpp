@@ -19,7 +19,7 @@ struct BlockRow {
   NIBBLE_DEVICE static std::uint32_t col(std::uint32_t i) { return 4 * (i * threads + device::thread()); }
   // Whether all of a row is held, as it was loaded or left, when a loop over its columns begins. Of a wider
   // one each turn of the loop loads its part.
-  NIBBLE_DEVICE static bool holds(std::uint32_t width) { return width <= cols; }
+  NIBBLE_DEVICE static constexpr bool holds(std::uint32_t width) { return width <= cols; }
 
   // Whether a row may be loaded and stored piece by piece; else it is float by float.
   NIBBLE_DEVICE static bool in_pieces(const float* row, std::uint32_t width) {

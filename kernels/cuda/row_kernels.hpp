@@ -137,7 +137,7 @@ struct ThenConvert {
   // Of the row at `row`, which `x` holds, if it can.
   template <class Row>
   NIBBLE_DEVICE void operator()(Row& x, const float* row, std::byte* shared) const {
-    if (convert.out != nullptr) convert.convert(x, row, shared);
+    if (convert.out != nullptr) convert.convert(device::block_x(), x, row, shared);
   }
 };
 
