@@ -116,8 +116,8 @@ class NIBBLE_API Engine {
   std::vector<float> step(std::span<const StepInput> inputs, const std::stop_token& stop = {},
                           const Progress& progress = {}) const;
   // The same with rows in short, for Sampler: what a device ranks itself need not leave it. With
-  // options.ahead it may go on meanwhile with the highest tokens; that is no part of any sequence until it is
-  // asked for. Errors as well: invalid_argument (options out of range).
+  // options.ahead it may go on meanwhile with the highest tokens, or drawn ones; that is no part of any
+  // sequence until it is asked for. Errors as well: invalid_argument (options out of range).
   std::vector<RankedRow> step_ranked(std::span<const StepInput> inputs, const RankOptions& options,
                                      const std::stop_token& stop = {}, const Progress& progress = {}) const;
   // The same with rows handed out as chunks finish, where all of them at once would not fit.

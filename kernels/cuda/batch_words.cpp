@@ -45,6 +45,23 @@ class Writer {
   bool same_ = true;
 };
 
+// How each row is drawn from; whether it was there already. A uniform's place is its position's in a page:
+// with the next page come others.
+bool write_draws(ForeseenDraws* to, const Batch& batch, const RankOptions& ranking) {
+  static_assert(most_foreseen == kv_page_size);
+  bool same = true;
+  for (std::size_t i = 0; i < batch.outputs.size(); ++i) {
+    const std::uint32_t first = batch.positions[batch.outputs[i]] % most_foreseen;
+    const ForeseenDraws how = ranking.draws.empty() ? ForeseenDraws{} : ranking.draws[i];
+    ForeseenDraws written = how;
+    written.uniforms = to[i].uniforms;
+    std::ranges::copy_n(how.uniforms.begin(), most_foreseen - first, written.uniforms.begin() + first);
+    same = same && written == to[i];
+    to[i] = written;
+  }
+  return same;
+}
+
 }  // namespace
 
 std::size_t fitting_tokens(const Prepared& prepared, const BackendOptions& options, const Batch& batch) {
@@ -62,7 +79,8 @@ std::size_t fitting_tokens(const Prepared& prepared, const BackendOptions& optio
   return n;
 }
 
-WrittenWords write_words(const Prepared& prepared, const BackendOptions& options, const Batch& batch) {
+WrittenWords write_words(const Prepared& prepared, const BackendOptions& options, const Batch& batch,
+                         const RankOptions& ranking) {
   const BatchPlaces& at = prepared.layout.in_batch;
   const std::vector<KvLayer>& layers = prepared.plan->kv;
   Writer writer(prepared);
@@ -82,7 +100,13 @@ WrittenWords write_words(const Prepared& prepared, const BackendOptions& options
       next += seen.last - seen.first;
     }
   }
-  return {at.table + next, same_tokens, writer.same()};
+  WrittenWords written{.n = at.table + next, .same_tokens = same_tokens, .same = writer.same()};
+  if (ranking.ahead && ranking.n > 1) {
+    auto* draws = reinterpret_cast<std::uint32_t*>(prepared.batch.data()) + at.draws;
+    written.n_draws = batch.outputs.size() * sizeof(ForeseenDraws) / sizeof(std::uint32_t);
+    if (!write_draws(reinterpret_cast<ForeseenDraws*>(draws), batch, ranking)) written.same = false;
+  }
+  return written;
 }
 
 bool can_go_on(const Prepared& prepared, const Batch& batch) {

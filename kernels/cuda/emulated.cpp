@@ -99,6 +99,7 @@ class EmulatedRuntime final : public Runtime {
   void free_host(std::byte* host) noexcept override { delete[] host; }
 
   void upload(std::byte* device, const std::byte* host, std::uint64_t bytes) override {
+    ++emulated_.uploads;
     move(device, host, bytes);
   }
   void download(std::byte* host, const std::byte* device, std::uint64_t bytes) override {

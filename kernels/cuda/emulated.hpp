@@ -14,7 +14,7 @@ enum class EmulatedWarpgroups : std::uint8_t { none, agree, differ };
 // What a runtime was asked for, and how it is to behave.
 struct Emulated {
   std::uint64_t launches = 0;  // those of replays too
-  std::uint64_t recordings = 0, replays = 0;
+  std::uint64_t recordings = 0, replays = 0, uploads = 0;
   std::uint64_t waits = 0, ahead = 0;  // waits; and recordings replayed that were left undone by one
 
   std::uint64_t budget = ~0ull;         // bytes, beyond which it is out of memory

@@ -196,21 +196,24 @@ class Layouter {
     b.outputs = words(options_.max_outputs);
     b.first = words(multiply_bytes(plan_.kv.size(), options_.max_tokens));
     b.table = words(options_.kv_pages);
+    b.words = add_bytes(b.words, b.words % 2);
+    b.draws = words(n_ranked_rows() * sizeof(ForeseenDraws) / sizeof(std::uint32_t));
     out_.batch = take(out_.memory.activations, multiply_bytes(b.words, sizeof(std::uint32_t)));
   }
 
   // Keys of all parts, then of the groups that they are merged in, by turns.
   void place_ranking() {
     RankPlaces& r = out_.ranking;
-    r.rows = std::min(options_.max_outputs, most_ranked_rows);
+    r.rows = n_ranked_rows();
     r.parts = static_cast<std::uint32_t>(ceil_div(plan_.vocab_size, RankBlock::keys));
     const auto keys = [&](std::uint64_t lists) { return r.rows * lists * most_ranked * sizeof(RankKey); };
     r.totals = take(out_.memory.activations, std::uint64_t{r.rows} * r.parts * sizeof(RankTotal));
     r.keys[0] = take(out_.memory.activations, keys(r.parts));
     r.keys[1] =
         take(out_.memory.activations, keys(ceil_div(std::uint64_t{r.parts} * most_ranked, RankBlock::keys)));
-    r.record_bytes = most_ranked * sizeof(RankKey) + sizeof(RankTotal);
+    r.record_bytes = most_ranked * sizeof(RankKey) + sizeof(RankEnd);
   }
+  std::uint32_t n_ranked_rows() const { return std::min(options_.max_outputs, most_ranked_rows); }
 
   const Plan& plan_;
   const Weights& weights_;

@@ -25,6 +25,7 @@ struct BatchPlaces {
   std::uint64_t outputs = 0;                              // (max_outputs)
   std::uint64_t first = 0;                                // (layers, max_tokens): PagesOfLayer::first
   std::uint64_t table = 0;                                // (kv_pages)
+  std::uint64_t draws = 0;                                // (rows that can be ranked): ForeseenDraws
   std::uint64_t words = 0;
 };
 

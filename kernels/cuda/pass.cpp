@@ -41,15 +41,15 @@ class Pass {
       : p_(p), plan_(*p.plan), runtime_(runtime), options_(options), batch_(batch), stop_(stop) {}
 
   void run(const Results& results, Passes& passes) {
-    const WrittenWords words = write_words(p_, options_, batch_);
+    const WrittenWords words = write_words(p_, options_, batch_, results.ranking);
     shape_ = {n_tokens(), static_cast<std::uint32_t>(batch_.outputs.size()), rounded_spans(),
               results.ranking.n, results.ranking.n_tokens};
     const PassAhead foreseen = std::exchange(passes.ahead, {});
     const bool goes_on = foreseen.shape == shape_ && words.same_tokens;
     std::uint64_t mark = foreseen.mark;
     if (!goes_on || !foreseen.is_begun || !words.same) {
-      runtime_.upload(p_.activation<std::byte>(p_.layout.batch), p_.batch.data(),
-                      words.n * sizeof(std::uint32_t));
+      upload(0, words.n);
+      if (words.n_draws != 0) upload(p_.layout.in_batch.draws, words.n_draws);
       mark = launch(passes.recorded);
     }
     throw_if_stopped(stop_);
@@ -67,6 +67,12 @@ class Pass {
  private:
   bool is_short() const {
     return n_tokens() <= few_tokens && std::uint64_t{n_tokens()} * shape_.spans <= few_spans;
+  }
+
+  void upload(std::uint64_t word, std::uint64_t n) {
+    const std::uint64_t at = word * sizeof(std::uint32_t);
+    runtime_.upload(p_.activation<std::byte>(p_.layout.batch + at), p_.batch.data() + at,
+                    n * sizeof(std::uint32_t));
   }
 
   // Returns the mark behind it.

@@ -14,7 +14,11 @@ struct Results {
 
   // Rows [first, first + n).
   Results part(std::size_t first, std::size_t n, std::size_t vocab_size) const {
-    if (ranking.n != 0) return {.ranking = ranking, .ranked = ranked.subspan(first, n)};
+    if (ranking.n != 0) {
+      Results part{.ranking = ranking, .ranked = ranked.subspan(first, n)};
+      if (!ranking.draws.empty()) part.ranking.draws = ranking.draws.subspan(first, n);
+      return part;
+    }
     return {.logits = logits.subspan(first * vocab_size, n * vocab_size)};
   }
 };

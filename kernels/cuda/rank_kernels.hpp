@@ -10,10 +10,12 @@
 // first n on, until one block has all that are left. Bound by the latency of those rounds: two or three
 // launches a row.
 //
-// That block leaves the row's record in the host's memory, and in what the batch brought along the highest
-// token at the next position: the pass that goes on with it can be launched before the host knows the token.
+// That block leaves the row's record in the host's memory, and in what the batch brought along the next
+// token, the highest or a drawn one, at the next position: the pass that goes on with it can be launched
+// before the host knows the token.
 #pragma once
 
+#include "kernels/cuda/draw_ranked.hpp"
 #include "kernels/cuda/row_kernels.hpp"
 
 namespace nibble::inline v0::cuda {
@@ -41,11 +43,14 @@ struct RankTotal {
   float top;
 };
 
-// What the next token is, where it is the highest; of a row without any, the first there is.
-NIBBLE_DEVICE std::uint32_t token_after(RankKey highest) { return highest == 0 ? 0 : token_of_key(highest); }
+// What the host is told of a row besides its highest.
+struct RankEnd {
+  RankTotal total;
+  std::uint32_t next;  // the token that the pass after it begins with, where it begins unasked
+};
 
-// Rows in short, as the host finds them: of each its n highest keys, then its total. There are two places for
-// a row, for even and odd positions, so that a pass does not write where the one before it is read.
+// Rows in short, as the host finds them: of each its n highest keys, then its end. There are two places for a
+// row, for even and odd positions, so that a pass does not write where the one before it is read.
 struct RankRecords {
   std::byte* places;    // (2, n_places, the longest record)
   std::uint32_t bytes;  // of the longest record
@@ -55,22 +60,24 @@ struct RankRecords {
     return reinterpret_cast<RankKey*>(places + std::size_t{position % 2 * n_places + row} * bytes);
   }
 };
-NIBBLE_DEVICE RankTotal* total_after(RankKey* keys, std::uint32_t n) {
-  return reinterpret_cast<RankTotal*>(keys + n);
+NIBBLE_DEVICE RankEnd* end_after(RankKey* keys, std::uint32_t n) {
+  return reinterpret_cast<RankEnd*>(keys + n);
 }
 
 // What a block of `threads` does with its keys and its part of a total.
 struct RankBlock {
   static constexpr std::uint32_t threads = 512, keys = 2 * threads, warps = threads / device::warp_size;
   static constexpr std::uint32_t shared_bytes =
-      keys * sizeof(RankKey) + warps * (sizeof(double) + sizeof(float));
-  RankKey* key;  // (keys)
-  double* sums;  // (warps)
-  float* tops;   // (warps)
+      keys * sizeof(RankKey) + (DrawRanked::n_weights + warps) * sizeof(double) + warps * sizeof(float);
+  RankKey* key;     // (keys)
+  double* weights;  // DrawRanked's
+  double* sums;     // (warps)
+  float* tops;      // (warps)
 
   NIBBLE_DEVICE RankBlock() {
     key = reinterpret_cast<RankKey*>(device::shared());
-    sums = reinterpret_cast<double*>(key + keys);
+    weights = reinterpret_cast<double*>(key + keys);
+    sums = weights + DrawRanked::n_weights;
     tops = reinterpret_cast<float*>(sums + warps);
   }
 
@@ -170,6 +177,8 @@ struct MergeRanked {
   RankRecords records;
   const std::uint32_t* outputs;  // of the batch
   std::uint32_t *tokens, *positions;
+  // (rows), with uniforms by position % most_foreseen; for a caller who does not go on, whatever is there.
+  const ForeseenDraws* draws;
 
   NIBBLE_DEVICE void operator()() const {
     const RankBlock block;
@@ -187,10 +196,18 @@ struct MergeRanked {
     const std::uint32_t at = outputs[device::block_x()], position = positions[at];
     RankKey* to = records.keys(device::block_x(), position);
     if (device::thread() < n) to[device::thread()] = block.key[device::thread()];
-    const RankTotal total = add_up(block);  // after which every thread knows the position
+    const DrawRanked draw(draws[device::block_x()], position, n, block.weights);
+    const std::uint32_t place = device::thread() % most_ranked;
+    if (place < draw.n && device::thread() < DrawRanked::n_weights)
+      draw.weigh(static_cast<double>(logit_of(block.key[place])) - logit_of(block.key[0]));
+    // After this every thread knows the position, and thread 0 all weights.
+    const RankTotal total = add_up(block);
     if (device::thread() != 0) return;
-    *total_after(to, n) = total;
-    tokens[at] = token_after(block.key[0]);
+    const RankKey next = block.key[draw.place()];
+    // Of a row without any, the first there is.
+    const std::uint32_t token = next == 0 ? 0 : token_of_key(next);
+    *end_after(to, n) = {total, token};
+    tokens[at] = token;
     positions[at] = position + 1;
   }
 

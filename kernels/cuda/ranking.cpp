@@ -25,6 +25,7 @@ void launch_ranking(const Prepared& p, Runtime& runtime, const PassShape& shape)
   RankKey *keys = p.activation<RankKey>(at.keys[0]), *other = p.activation<RankKey>(at.keys[1]);
   const BatchPlaces& words = p.layout.in_batch;
   auto* in_batch = p.activation<std::uint32_t>(p.layout.batch);
+  const auto* draws = reinterpret_cast<const ForeseenDraws*>(in_batch + words.draws);
   auto* totals = p.activation<RankTotal>(at.totals);
   runtime.launch({rows, parts, RankBlock::shared_bytes},
                  RankLogits{p.activation<const float>(p.layout.buffers[logits.buffer]) + logits.offset,
@@ -36,7 +37,7 @@ void launch_ranking(const Prepared& p, Runtime& runtime, const PassShape& shape)
     runtime.launch(
         {rows, groups, RankBlock::shared_bytes},
         MergeRanked{keys, n_keys, n, groups, other, totals, parts, records_of(p), in_batch + words.outputs,
-                    in_batch + words.tokens, in_batch + words.positions});
+                    in_batch + words.tokens, in_batch + words.positions, draws});
     std::swap(keys, other);
     n_keys = groups * n;
   } while (groups != 1);
@@ -46,12 +47,12 @@ void read_ranking(const Prepared& p, const PassShape& shape, const Batch& batch,
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
     const std::uint32_t token = batch.outputs[i];
     RankKey* keys = records_of(p).keys(i, batch.positions[token]);
-    const RankTotal total = *total_after(keys, shape.n_ranked);
-    rows[i] = {.highest = {}, .top = total.top, .sum = total.sum};
+    const RankEnd end = *end_after(keys, shape.n_ranked);
+    rows[i] = {.highest = {}, .top = end.total.top, .sum = end.total.sum};
     for (const RankKey key : std::span(keys, shape.n_ranked))
       if (key != 0 && logit_of(key) > -std::numeric_limits<float>::infinity())
         rows[i].highest.push_back({logit_of(key), static_cast<std::int32_t>(token_of_key(key))});
-    go_on(p, token, token_after(keys[0]));
+    go_on(p, token, end.next);
   }
 }
 

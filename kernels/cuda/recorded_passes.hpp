@@ -34,7 +34,7 @@ class RecordedPasses {
   std::uint64_t uses_ = 0;
 };
 
-// The pass that goes on with the highest tokens of the last one, for a caller who means to.
+// The pass that goes on with the tokens that the last one has left, for a caller who means to.
 struct PassAhead {
   PassShape shape;         // as the last one's; of no tokens: the caller did not say so
   bool is_begun = false;   // only where that one went on in this way itself

@@ -226,9 +226,15 @@ std::vector<RankedRow> Engine::step_ranked(std::span<const StepInput> inputs, co
                       "1 to " + std::to_string(most_ranked) + " of at most " + std::to_string(vocab_size));
     const TurnGuard turn(state_->turn, stop);
     std::vector<RankedRow> rows(state_->checked_rows(inputs));
-    const auto run_batch = [&, left = std::span(rows)](const Batch& batch) mutable {
-      state_->run_ranked(batch, options, left.first(batch.outputs.size()), stop);
-      left = left.subspan(batch.outputs.size());
+    if (!options.draws.empty() && options.draws.size() != rows.size())
+      throw bad_input(ErrorCode::invalid_argument, "draws", std::to_string(options.draws.size()),
+                      std::to_string(rows.size()) + ", one a row, or none");
+    const auto run_batch = [&, done = std::size_t{0}](const Batch& batch) mutable {
+      const std::size_t n = batch.outputs.size();
+      RankOptions of_batch = options;
+      if (!options.draws.empty()) of_batch.draws = options.draws.subspan(done, n);
+      state_->run_ranked(batch, of_batch, std::span(rows).subspan(done, n), stop);
+      done += n;
     };
     state_->run(inputs, run_batch, true, progress);
     return rows;

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "nibble/core/error.hpp"
-#include "src/sample/exponential.hpp"
+#include "src/core/exponential.hpp"
 
 namespace nibble::inline v0 {
 namespace {
@@ -56,7 +56,7 @@ std::uint64_t split_mix(std::uint64_t& state) noexcept {
 }
 
 // xoshiro256** (public domain, Blackman and Vigna), as a number in [0, 1) with 53 random bits.
-double next_uniform(std::uint64_t (&s)[4]) noexcept {
+double next_uniform(std::array<std::uint64_t, 4>& s) noexcept {
   const std::uint64_t result = std::rotl(s[1] * 5, 7) * 9;
   const std::uint64_t t = s[1] << 17;
   s[2] ^= s[0];
@@ -237,6 +237,16 @@ Sample Sampler::sample(const RankedRow& row) {
     return Sample{token,
                   static_cast<float>(static_cast<double>(chosen->logit) - row.top - std::log(row.sum))};
   });
+}
+
+std::optional<ForeseenDraws> Sampler::foresee() const noexcept {
+  const SamplerOptions& o = options_;
+  if (o.temperature == 0) return ForeseenDraws{};
+  if (o.top_k == 0 || o.typical_p < 1) return {};
+  ForeseenDraws draws{.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p};
+  auto random = random_;
+  for (double& uniform : draws.uniforms) uniform = next_uniform(random);
+  return draws;
 }
 
 // Fills logits_.

@@ -157,9 +157,11 @@ void Session::State::Run::step() {
                         .outputs = draft.empty() ? Outputs::last : Outputs::all,
                         .draft = static_cast<std::uint32_t>(draft.size())};
   if (ranking_) {
-    // The highest is what comes next where there is no other.
     RankOptions ranking = *ranking_;
-    ranking.ahead = ranking.n == 1 && tokens_left() > 1 && draft.empty() && !lookup_.has_guess();
+    std::optional<ForeseenDraws> draws;
+    if (tokens_left() > 1 && draft.empty() && !lookup_.has_guess()) draws = sampler_.foresee();
+    ranking.ahead = draws.has_value();
+    if (draws) ranking.draws = {&*draws, 1};
     ranked_ = session_.engine.step_ranked({&input, 1}, ranking, stop_);
     ahead_ = ranked_.front().ahead;
   } else {

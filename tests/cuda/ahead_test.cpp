@@ -24,8 +24,14 @@ Model small_model(std::uint32_t window = 0) {
 }
 
 bool same_row(const RankedRow& a, const RankedRow& b) {
-  return a.top == b.top && a.sum == b.sum && a.highest.front().token == b.highest.front().token &&
-         a.highest.front().logit == b.highest.front().logit;
+  const auto same = [](const RankedToken& x, const RankedToken& y) {
+    return x.token == y.token && x.logit == y.logit;
+  };
+  return a.top == b.top && a.sum == b.sum && std::ranges::equal(a.highest, b.highest, same);
+}
+
+SamplerOptions drawing(float temperature, std::uint64_t seed) {
+  return {.temperature = temperature, .top_k = 20, .top_p = 0.98f, .min_p = 0.01f, .seed = seed};
 }
 
 // An engine on the emulator that goes ahead, or does not.
@@ -38,13 +44,20 @@ struct Stepper {
   struct Input {
     Sequence* sequence;
     TokenId token;
+    const Sampler* sampler = nullptr;  // of what is drawn next; null: the highest
   };
   std::vector<RankedRow> step(const std::vector<Input>& inputs, const std::stop_token& stop = {}) {
     std::vector<StepInput> all;
-    for (const Input& input : inputs)
+    std::vector<ForeseenDraws> draws;
+    RankOptions ranking{.n = 1, .n_tokens = engine.model().plan().vocab_size, .ahead = ahead};
+    for (const Input& input : inputs) {
       all.push_back({.sequence = input.sequence, .tokens = {&input.token, 1}});
-    const std::uint32_t vocab_size = engine.model().plan().vocab_size;
-    return engine.step_ranked(all, {.n = 1, .n_tokens = vocab_size, .ahead = ahead}, stop);
+      if (input.sampler == nullptr) continue;
+      ranking.n = std::max(ranking.n, input.sampler->ranking()->n);
+      draws.push_back(*input.sampler->foresee());
+    }
+    ranking.draws = draws;
+    return engine.step_ranked(all, ranking, stop);
   }
   // `n` steps of one sequence, each with what came of the one before; the token after them.
   TokenId go_on(Sequence& sequence, TokenId token, std::uint32_t n) {
@@ -60,34 +73,47 @@ struct Stepper {
 }  // namespace
 
 TEST_CASE("cuda: a token is one wait, and the next one's pass is under way before it") {
-  const std::uint32_t window = 40;
+  const std::uint32_t window = 20;
+  const float temperature = GENERATE(0.0f, 1.2f);
   Stepper stepper(small_model(window), true, true);
   Sequence sequence = stepper.engine.make_sequence();
+  Sampler sampler(drawing(temperature, 3), stepper.engine.model().plan().vocab_size);
   TokenId token = 5;
-  for (std::uint32_t i = 0; i < 70; ++i) {
+  bool had_begun = false;
+  std::uint32_t not_highest = 0;
+  for (std::uint32_t i = 0; i < 90; ++i) {
     const Emulated before = stepper.emulated;
-    const RankedRow row = stepper.step({{&sequence, token}})[0];
-    token = row.highest.front().token;
+    const RankedRow row = stepper.step({{&sequence, token, &sampler}})[0];
+    token = sampler.sample(row).token;
+    not_highest += token != row.highest.front().token;
     // The first says what goes on; the last of a page, or of one that the window leaves, needs new pages.
     const bool leaves_page = i + 1 == 64 || i + 2 == 64 + window;
-    CAPTURE(i);
+    CAPTURE(temperature, i);
     REQUIRE(row.ahead == (i > 0 && !leaves_page));
     REQUIRE(stepper.emulated.waits == before.waits + 1);
     REQUIRE(stepper.emulated.ahead == before.ahead + row.ahead);
+    REQUIRE((stepper.emulated.uploads == before.uploads) == had_begun);
+    had_begun = row.ahead;
   }
+  CHECK((not_highest > 20) == (temperature > 0));
 }
 
 TEST_CASE("cuda: steps ahead change no row, whatever is done between them") {
+  const float temperature = GENERATE(0.0f, 1.2f);
   const Model model = small_model(20);
+  const std::uint32_t vocab_size = model.plan().vocab_size;
   Stepper plain(model, false, false), at_once(model, true, false), late(model, true, true);
   Stepper* const steppers[] = {&plain, &at_once, &late};
   struct Triplet {
     std::vector<Sequence> of;  // each stepper's
+    Sampler sampler;
     TokenId next = 7;
   };
-  std::vector<Triplet> all(3);
-  for (Triplet& triplet : all)
-    for (Stepper* stepper : steppers) triplet.of.push_back(stepper->engine.make_sequence());
+  std::vector<Triplet> all;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    all.push_back({.of = {}, .sampler = Sampler(drawing(temperature, seed), vocab_size)});
+    for (Stepper* stepper : steppers) all.back().of.push_back(stepper->engine.make_sequence());
+  }
   std::mt19937 random(1);
   std::vector<std::size_t> chosen{0, 1, 2};
   std::uint32_t begun = 0;
@@ -103,11 +129,14 @@ TEST_CASE("cuda: steps ahead change no row, whatever is done between them") {
       if (kind == 4) engine.rewind(a.of[s], length - std::min(length, 3u));
       if (kind == 5) engine.restore(engine.save(a.of[s], Ids(length, 3)), b.of[s]);
     }
-    if (kind >= 3 && kind <= 5) b.next = a.next;
+    if (kind >= 3 && kind <= 5) b.next = a.next, b.sampler = a.sampler;
+    // Numbers that are drawn elsewhere, and another way of drawing.
+    if (kind == 7) a.sampler.sample(rank(std::vector<float>(vocab_size), *a.sampler.ranking()));
+    if (kind == 8) a.sampler = Sampler(drawing(2 * temperature, random()), vocab_size);
     std::vector<RankedRow> rows[3];
     for (std::size_t s = 0; s < 3; ++s) {
       std::vector<Stepper::Input> inputs;
-      for (const std::size_t n : chosen) inputs.push_back({&all[n].of[s], all[n].next});
+      for (const std::size_t n : chosen) inputs.push_back({&all[n].of[s], all[n].next, &all[n].sampler});
       if (kind == 6) {
         std::stop_source stop;
         stop.request_stop();
@@ -115,11 +144,11 @@ TEST_CASE("cuda: steps ahead change no row, whatever is done between them") {
       }
       rows[s] = steppers[s]->step(inputs);
     }
-    CAPTURE(i, kind);
+    CAPTURE(temperature, i, kind);
     for (std::size_t n = 0; n < chosen.size(); ++n) {
       REQUIRE(same_row(rows[1][n], rows[0][n]));
       REQUIRE(same_row(rows[2][n], rows[0][n]));
-      all[chosen[n]].next = rows[0][n].highest.front().token;
+      all[chosen[n]].next = all[chosen[n]].sampler.sample(rows[0][n]).token;
     }
     begun += rows[2][0].ahead;
   }
@@ -212,7 +241,9 @@ TEST_CASE("cuda: generations with steps ahead are those without, however they en
     seen.logits.assign(session.logits().begin(), session.logits().end());
     return seen;
   };
-  GenerateOptions options{.max_tokens = 12, .temperature = 0, .draft_tokens = 0, .ignore_end = true};
+  const float temperature = GENERATE(0.0f, 0.9f);
+  GenerateOptions options{
+      .max_tokens = 12, .temperature = temperature, .seed = 4, .draft_tokens = 0, .ignore_end = true};
   std::vector<std::string> pieces;
   Session(engine).generate("the cat sat", options, [&](std::string_view piece) {
     pieces.emplace_back(piece);
@@ -222,7 +253,7 @@ TEST_CASE("cuda: generations with steps ahead are those without, however they en
        {How::max_tokens, How::stop_text, How::callback, How::cancel, How::exception, How::fork}) {
     const bool drafts = static_cast<int>(how) % 2 != 0;
     const std::uint32_t at = drafts ? 7 : 3;
-    CAPTURE(static_cast<int>(how));
+    CAPTURE(temperature, static_cast<int>(how));
     options.draft_tokens = drafts ? 15 : 0;
     options.stop.clear();
     if (how == How::stop_text) options.stop = {pieces.at(at - 1)};

@@ -1,5 +1,6 @@
 // Rows of logits ranked on the device: what rank() makes of the rows that come whole.
 #include <cmath>
+#include <set>
 
 #include "nibble/sample/sampler.hpp"
 #include "support/catch.hpp"
@@ -127,6 +128,44 @@ TEST_CASE("cuda: steps that have begun before their tokens were known give the r
     begun += got.rows[0].ahead;
   }
   CHECK(begun == 16);  // all but the first, and those of another token
+}
+
+TEST_CASE("cuda: what a device draws to go on with is what Sampler draws") {
+  const std::uint32_t width = 150, n_rows = 6;
+  std::vector<float> logits = odd_logits(std::size_t{width} * width);
+  for (float& x : logits) x /= 8;
+  Table table(width, logits);
+  std::mt19937 random(5);
+  const auto one_of = [&](std::initializer_list<float> of) { return of.begin()[random() % of.size()]; };
+  std::set<std::size_t> places;  // among the highest, that were drawn
+  for (int round = 0; round < 4; ++round) {
+    std::vector<Sampler> samplers;
+    RankOptions options{.n = 1, .n_tokens = width, .ahead = true};
+    for (std::uint32_t i = 0; i < n_rows; ++i) {
+      samplers.emplace_back(SamplerOptions{.temperature = one_of({0, 0.01f, 0.5f, 1, 1.7f, 40}),
+                                           .top_k = static_cast<std::uint32_t>(one_of({1, 2, 20, 40, 63})),
+                                           .top_p = one_of({0, 0.5f, 0.95f, 0.999f, 1}),
+                                           .min_p = one_of({0, 0, 0.05f, 0.5f, 1}),
+                                           .seed = random()},
+                            width);
+      options.n = std::max(options.n, samplers.back().ranking()->n);
+    }
+    std::vector<std::int32_t> tokens(n_rows, round);
+    for (std::uint32_t position = 0; position < 4; ++position) {
+      std::vector<ForeseenDraws> draws;
+      for (const Sampler& sampler : samplers) draws.push_back(*sampler.foresee());
+      options.draws = draws;
+      const Table::Rows got = table.ranked_at(62 + position, tokens, options);
+      CHECK(got.rows[0].ahead == (position > 0));  // as long as tokens are those that the device has drawn
+      for (std::size_t i = 0; i < n_rows; ++i) {
+        const std::vector<RankedToken>& highest = got.rows[i].highest;
+        tokens[i] = samplers[i].sample(got.rows[i]).token;
+        const auto at = std::ranges::find(highest, tokens[i], &RankedToken::token);
+        places.insert(static_cast<std::size_t>(at - highest.begin()));
+      }
+    }
+  }
+  CHECK(places.size() > 12);
 }
 
 TEST_CASE("cuda: of more rows than it ranks nothing is done") {

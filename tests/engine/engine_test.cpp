@@ -174,6 +174,8 @@ TEST_CASE("ranked rows are those of step(), ranked") {
   CHECK(refused({.n = 0, .n_tokens = 5}) == ErrorCode::invalid_argument);
   CHECK(refused({.n = most_ranked + 1, .n_tokens = 5}) == ErrorCode::invalid_argument);
   CHECK(refused({.n = 1, .n_tokens = 1 << 20}) == ErrorCode::invalid_argument);
+  const ForeseenDraws draws[2];
+  CHECK(refused({.n = 1, .n_tokens = 5, .ahead = true, .draws = draws}) == ErrorCode::invalid_argument);
   CHECK(sequence.length() == 0);
 }
 

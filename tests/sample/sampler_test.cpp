@@ -7,7 +7,7 @@
 
 #include "nibble/sample/sampler.hpp"
 #include "reference_sampler.hpp"
-#include "src/sample/exponential.hpp"
+#include "src/core/exponential.hpp"
 #include "support/catch.hpp"
 #include "support/thrown.hpp"
 
@@ -302,6 +302,33 @@ TEST_CASE("options that change logits need the whole row; rankings out of range 
   CHECK(thrown([&] { rank(logits, {.n = 65, .n_tokens = 3}); }).code() == ErrorCode::invalid_argument);
   CHECK(thrown([&] { rank(logits, {.n = 1, .n_tokens = 4}); }).code() == ErrorCode::invalid_argument);
   CHECK(thrown([&] { Sampler({}, 3).sample(RankedRow{}); }).code() == ErrorCode::invalid_argument);
+}
+
+TEST_CASE("what is foreseen are the generator's next numbers, and they stay its next") {
+  const SamplerOptions options{
+      .temperature = 0.7f, .top_k = 5, .top_p = 0.9f, .min_p = 0.01f, .typical_p = 1, .seed = 3};
+  Sampler sampler(options, 20), unasked(options, 20);
+  std::vector<float> logits(20);
+  for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = std::sin(static_cast<float>(i));
+  const RankedRow row = rank(logits, *sampler.ranking());
+  ReferenceRandom random(3);
+  for (int draw = 0; draw < 9; ++draw) {
+    const ForeseenDraws foreseen = *sampler.foresee();
+    CHECK(foreseen.temperature == options.temperature);
+    CHECK(foreseen.top_k == options.top_k);
+    CHECK(foreseen.top_p == options.top_p);
+    CHECK(foreseen.min_p == options.min_p);
+    ReferenceRandom next = random;
+    for (const double uniform : foreseen.uniforms)
+      REQUIRE(uniform == static_cast<double>(next() >> 11) * 0x1p-53);
+    random();
+    // A draw is one number, of a row in short and of a whole one.
+    const Sample sample = draw % 2 == 0 ? sampler.sample(row) : sampler.sample(logits, {});
+    CHECK(sample.token == unasked.sample(row).token);
+  }
+  CHECK(*Sampler({.temperature = 0}, 20).foresee() == ForeseenDraws{});
+  CHECK_FALSE(Sampler({.temperature = 1, .top_k = 0}, 20).foresee());
+  CHECK_FALSE(Sampler({.temperature = 1, .top_k = 5, .typical_p = 0.9f}, 20).foresee());
 }
 
 TEST_CASE("the generator is the published one: splitmix64 into xoshiro256**") {

@@ -82,9 +82,9 @@ class NIBBLE_API Backend {
   virtual void run(const Batch& batch, std::span<float> logits, const std::stop_token& stop) = 0;
   // The same for the rows (outputs) in short, where logits would be far from the caller. False, and nothing
   // has been done: run() and rank() serve better. Where options.ahead allows, the batch that goes on with the
-  // rows' highest tokens may have begun when this returns (RankedRow::ahead). It writes at the positions
-  // after this batch's, in pages that are there, and is otherwise not seen: its errors are those of the call
-  // that asks for it. Errors as run().
+  // rows' highest tokens, or with those of options.draws, may have begun when this returns
+  // (RankedRow::ahead). It writes at the positions after this batch's, in pages that are there, and is
+  // otherwise not seen: its errors are those of the call that asks for it. Errors as run().
   virtual bool run_ranked(const Batch& batch, const RankOptions& options, std::span<RankedRow> rows,
                           const std::stop_token& stop);
 

@@ -3,6 +3,7 @@
 // everywhere, for nothing but IEEE additions, multiplications and divisions decides it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -50,8 +51,12 @@ class NIBBLE_API Sampler {
   // What sample() needs of a row; nothing: all of it, for penalties, biases (but -infinity for the last
   // tokens) or too large a top_k.
   std::optional<RankOptions> ranking() const noexcept;
-  // The same token as of the whole row, and its log-probability within 1e-6; `row` is as ranking() says.
+  // The same token as of the whole row, and its log-probability within 1e-6; `row` is as ranking() says, or
+  // has more.
   Sample sample(const RankedRow& row);
+  // How it will draw from the next rows, which ranking() allows to be in short; the generator does not move.
+  // Nothing: in a way that no backend foresees, with typical_p or without top_k.
+  std::optional<ForeseenDraws> foresee() const noexcept;
 
   const SamplerOptions& options() const noexcept { return options_; }
 
@@ -67,10 +72,10 @@ class NIBBLE_API Sampler {
 
   SamplerOptions options_;
   std::uint32_t vocab_size_;
-  std::uint64_t random_[4];            // xoshiro256**
-  std::vector<float> logits_;          // (vocab_size), after bias and penalties
-  std::vector<Candidate> candidates_;  // at most vocab_size, reused
-  std::vector<std::uint32_t> counts_;  // (vocab_size), of tokens in the penalty window; zero between calls
+  std::array<std::uint64_t, 4> random_;  // xoshiro256**
+  std::vector<float> logits_;            // (vocab_size), after bias and penalties
+  std::vector<Candidate> candidates_;    // at most vocab_size, reused
+  std::vector<std::uint32_t> counts_;    // (vocab_size), of tokens in the penalty window; zero between calls
 };
 
 // A row in short. Errors: invalid_argument (more tokens than logits, n out of range).

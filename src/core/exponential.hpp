@@ -1,5 +1,6 @@
 // exp() for arguments up to zero, from IEEE additions and multiplications alone.
-// Serves the sampler, whose choices must not depend on a platform's mathematical library.
+// Serves the sampler, whose choices must not depend on a platform's mathematical library, and devices that
+// foresee them.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +11,7 @@ namespace nibble::inline v0 {
 
 // exp(x) for x <= 0, within 2 units in the last place; 0 below -708. Written without branches, so that
 // compilers vectorise loops over it.
-inline double exp_of_nonpositive(double x) noexcept {
+constexpr double exp_of_nonpositive(double x) noexcept {
   constexpr double log2_e = 1.4426950408889634;
   constexpr double ln2_high = 0x1.62e42fee00000p-1,
                    ln2_low = 0x1.a39ef35793c76p-33;  // fdlibm's split of ln 2
