@@ -165,6 +165,11 @@ struct StoreKv {
   // Where in shared memory the changed head is.
   NIBBLE_DEVICE const float* prepare(const Heads& heads, std::uint32_t head) const {
     float *in_place = row(heads, head), *x = reinterpret_cast<float*>(device::shared());
+    // On its way together with the head.
+    const Rotation& rotation = heads.rotation;
+    const bool rotates = rotation.angles != nullptr;
+    Rotation::Turn turn{};
+    if (rotates) turn = rotation.turn(device::block_x(), device::thread());
     if (heads.norm.weight != nullptr) {
       Row of_head;
       heads.norm.normalise(of_head, in_place, x, device::shared() + head_dim * sizeof(float));
@@ -172,9 +177,11 @@ struct StoreKv {
       for (std::uint32_t d = device::thread(); d < head_dim; d += threads) x[d] = in_place[d];
     }
     device::sync_block();
-    if (heads.rotation.angles != nullptr) {
-      for (std::uint32_t j = device::thread(); j < heads.rotation.n_pairs; j += threads)
-        heads.rotation.rotate(x, device::block_x(), j);
+    if (rotates) {
+      for (std::uint32_t j = device::thread(); j < rotation.n_pairs; j += threads) {
+        if (j >= threads) turn = rotation.turn(device::block_x(), j);
+        rotation.rotate(x, j, turn);
+      }
       device::sync_block();
     }
     for (std::uint32_t d = device::thread(); d < head_dim; d += threads) in_place[d] = x[d];

@@ -207,14 +207,21 @@ struct Rotation {
   std::uint32_t n_pairs;
   RopePairs pairs;
 
-  NIBBLE_DEVICE void rotate(float* head, std::uint32_t token, std::uint32_t j) const {
-    const float* cosines = angles + std::size_t{token} * 2 * n_pairs;
+  struct Turn {
+    float cos, sin;
+  };
+  // Of pair j of a token's heads; of one beyond them as of the first.
+  NIBBLE_DEVICE Turn turn(std::uint32_t token, std::uint32_t j) const {
+    const float* cosines = angles + std::size_t{token} * 2 * n_pairs + (j < n_pairs ? j : 0);
+    return {cosines[0], cosines[n_pairs]};
+  }
+  NIBBLE_DEVICE void rotate(float* head, std::uint32_t j, const Turn& turn) const {
     const bool adjacent = pairs == RopePairs::adjacent;
     float& first = head[adjacent ? 2 * j : j];
     float& second = head[adjacent ? 2 * j + 1 : j + n_pairs];
-    const float x = first, y = second, cos = cosines[j], sin = cosines[n_pairs + j];
-    first = x * cos - y * sin;
-    second = x * sin + y * cos;
+    const float x = first, y = second;
+    first = x * turn.cos - y * turn.sin;
+    second = x * turn.sin + y * turn.cos;
   }
 };
 
@@ -229,8 +236,9 @@ struct Rope {
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
     if (n >= n_heads * rotation.n_pairs) return;
-    rotation.rotate(out.row(i) + n / rotation.n_pairs * head_dim, token == nullptr ? i : token[i],
-                    n % rotation.n_pairs);
+    const std::uint32_t j = n % rotation.n_pairs;
+    rotation.rotate(out.row(i) + n / rotation.n_pairs * head_dim, j,
+                    rotation.turn(token == nullptr ? i : token[i], j));
   }
 };
 
