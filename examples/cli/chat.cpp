@@ -101,8 +101,8 @@ class Chat {
       } else {
         print_note(commands);
       }
-    } catch (const Failure& failure) {
-      print_error(failure.what());
+    } catch (const std::runtime_error& error) {
+      print_error(error.what());
     }
     return true;
   }
@@ -138,10 +138,10 @@ class Chat {
 };
 
 nibble::ChatTemplate chat_template(const Arguments& arguments, const nibble::Model& model) {
-  const std::string source =
-      arguments.template_file.empty() ? std::string() : read_input(arguments.template_file);
+  const std::string& file = arguments.template_file;
+  const std::string source = file.empty() ? std::string() : read_input(file);
   return opening([&] {
-    if (!source.empty()) return nibble::ChatTemplate(source, model.tokenizer(), arguments.template_file);
+    if (!file.empty()) return nibble::ChatTemplate(source, model.tokenizer(), file);
     return arguments.template_name.empty()
                ? nibble::ChatTemplate(model.tokenizer(), model.limits())
                : nibble::ChatTemplate(model.tokenizer(), arguments.template_name, model.limits());

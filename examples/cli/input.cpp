@@ -4,25 +4,41 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "exit_code.hpp"
+#include "signals.hpp"
 #include "terminal.hpp"
 
 namespace cli {
 
+namespace {
+
+Failure cannot_read(const std::string& name) { return {failure, name + ": cannot be read"}; }
+
+std::string read_to_end(std::istream& in, const std::string& name) {
+  std::string text;
+  std::array<char, 1 << 16> part;
+  while (in.read(part.data(), part.size()), in.gcount() > 0)
+    text.append(part.data(), static_cast<std::size_t>(in.gcount()));
+  if (in.bad()) throw cannot_read(name);
+  return text;
+}
+
+}  // namespace
+
 std::string read_input(const std::string& path) {
   if (path.empty() || path == "-") {
+    const OnInterrupt quits([] { return false; });  // no answer is under way that could be kept
     if (is_terminal(STDIN_FILENO)) print_note("reading from the terminal; Ctrl-D ends");
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
+    return read_to_end(std::cin, "stdin");
   }
   std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file.is_open() || file.bad()) throw Failure(failure, path + ": cannot be read");
-  return text;
+  if (!file.is_open()) throw cannot_read(path);
+  return read_to_end(file, path);
 }
 
 std::vector<nibble::TokenId> parse_token_ids(std::string_view text) {

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <iomanip>
 #include <iostream>
+#include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <variant>
 
 #include "command.hpp"
 #include "memory_plan.hpp"
+#include "nibble/file/safetensors.hpp"
 #include "nibble/quant/formats.hpp"
 #include "run_options.hpp"
 #include "terminal.hpp"
@@ -33,6 +36,8 @@ struct Running {
   std::optional<nibble::Model> model;
   MemoryPlan plan;
   std::optional<nibble::Error> refusal;
+  // Where the weights begin in their files: a folder's have other names there.
+  std::multimap<std::pair<std::string_view, std::uint64_t>, nibble::WeightId> places;
 };
 
 Running plan_running(const RunOptions& run) {
@@ -44,25 +49,28 @@ Running plan_running(const RunOptions& run) {
     return running;
   }
   running.plan = plan_memory(*running.model, run.engine);
+  const nibble::Weights& weights = running.model->weights();
+  for (nibble::WeightId id = 0; id < weights.size(); ++id)
+    running.places.insert({{weights[id].tensor.source, weights[id].tensor.offset}, id});
   return running;
 }
 
-// Of a tensor that holds the matrices of some experts, all of them together.
+// Of a tensor that holds several weights (experts, gate and up), all of them together.
 std::optional<nibble::WeightPlacement> placement(const Running& running, const nibble::Tensor& tensor) {
-  if (!running.model) return {};
-  const nibble::WeightId id = running.model->weights().find(tensor.name);
-  if (id == nibble::no_weight) return {};
-  nibble::WeightPlacement found = running.plan.engine.placements[id];
-  const std::uint64_t n = tensor.shape.elements() / running.model->weights()[id].tensor.shape.elements();
-  for (std::uint64_t i = 1; i < n && id + i < running.plan.engine.placements.size(); ++i)
-    found.bytes += running.plan.engine.placements[id + i].bytes;
+  const auto first = running.places.lower_bound({tensor.source, tensor.offset});
+  const auto last = running.places.lower_bound({tensor.source, tensor.offset + tensor.bytes.size()});
+  if (first == last) return {};
+  nibble::WeightPlacement found = running.plan.engine.placements[first->second];
+  for (auto next = std::next(first); next != last; ++next)
+    found.bytes += running.plan.engine.placements[next->second].bytes;
   return found;
 }
 
 std::string format_name(nibble::Dtype dtype) {
   const nibble::Format* format = nibble::find_format(dtype);
-  return format != nullptr ? std::string(format->name)
-                           : "type " + std::to_string(static_cast<std::uint32_t>(dtype));
+  if (format != nullptr) return std::string(format->name);
+  const std::string_view name = nibble::safetensors_name(dtype);
+  return name.empty() ? "type " + std::to_string(static_cast<std::uint32_t>(dtype)) : std::string(name);
 }
 
 // What the format packs into on tiers that have kernels for it.
@@ -166,9 +174,27 @@ void print_json(const nibble::Checkpoint& checkpoint, const Running& running, bo
   std::cout << out.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
-std::string placement_text(const nibble::Tensor& tensor, const Running& running) {
+// Of scales, zeros and orders that GPTQ, AWQ and gpt-oss keep beside codes: the end of the codes' name.
+std::string_view codes_beside(const nibble::Tensor& tensor, const nibble::Checkpoint& checkpoint) {
+  constexpr std::pair<std::string_view, std::string_view> ends[] = {
+      {"scales", "qweight"}, {"qzeros", "qweight"}, {"g_idx", "qweight"}, {"scales", "blocks"}};
+  const std::string_view name = tensor.name;
+  for (const auto& [end, codes] : ends) {
+    if (!name.ends_with(end)) continue;
+    const std::string stem(name.substr(0, name.size() - end.size()));
+    if (checkpoint.find(stem + std::string(codes)) != nullptr) return codes;
+  }
+  return {};
+}
+
+std::string placement_text(const nibble::Tensor& tensor, const nibble::Checkpoint& checkpoint,
+                           const Running& running) {
+  if (!running.model) return "";
   const auto place = placement(running, tensor);
-  if (!place) return running.model ? "not used" : "";
+  if (!place) {
+    const std::string_view codes = codes_beside(tensor, checkpoint);
+    return codes.empty() ? "not used" : "with " + std::string(codes);
+  }
   return place->kernel + (place->in_place ? ", in place" : ", " + format_bytes(place->bytes));
 }
 
@@ -185,7 +211,7 @@ void print_text(const nibble::Checkpoint& checkpoint, const Running& running, bo
               << std::setw(16) << to_string(tensor->shape) << "  " << std::setw(7)
               << format_name(tensor->dtype) << "  " << std::setw(11) << family_name(tensor->dtype) << "  "
               << std::setw(8) << format_bytes(tensor->bytes.size()) << "  "
-              << placement_text(*tensor, running) << '\n';
+              << placement_text(*tensor, checkpoint, running) << '\n';
   }
   const Totals totals = totals_of(checkpoint);
   std::cout << "\n"

@@ -8,6 +8,7 @@
 #include "signals.hpp"
 #include "suggestion.hpp"
 #include "terminal.hpp"
+#include "terminal_text.hpp"
 
 namespace {
 
@@ -28,16 +29,6 @@ void add_commands(CLI::App& app, cli::Action& action) {
   cli::add_synth(app, action);
 }
 
-// Help and version go to stdout; anything else is a usage error.
-int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
-  if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
-  const bool unknown = app.get_subcommands().empty() && argc > 1 && *argv[1] != '-';
-  const std::string message = unknown ? std::string("unknown command ") + argv[1] : error.what();
-  cli::print_error(message + cli::suggestion(app, {argv + 1, argv + argc}));
-  cli::print_note("`nibble --help` lists the commands, `nibble COMMAND --help` their options");
-  return cli::usage;
-}
-
 int run(const cli::Action& action, const std::stop_token& stop) {
   try {
     const cli::ExitCode code = action(stop);
@@ -48,7 +39,9 @@ int run(const cli::Action& action, const std::stop_token& stop) {
     return failure.code;
   } catch (const nibble::Error& error) {
     cli::print_error(error.what());
-    return cli::exit_code(error.code(), cli::Phase::running);
+    if (error.code() == nibble::ErrorCode::context_overflow) cli::print_note("-c makes a longer context");
+    // No option of this program rules out every token; weights that are not finite do.
+    return error.field() == "logits" ? cli::bad_model : cli::exit_code(error.code(), cli::Phase::running);
   } catch (const std::bad_alloc&) {
     cli::print_error("out of memory");
     return cli::out_of_memory;
@@ -58,11 +51,28 @@ int run(const cli::Action& action, const std::stop_token& stop) {
   }
 }
 
+// Help and version go to stdout; anything else is a usage error.
+int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (error.get_exit_code() == 0) {
+    const auto print = [&](const std::stop_token&) {
+      app.exit(error, std::cout, std::cerr);
+      return cli::ok;
+    };
+    return run(print, {});
+  }
+  const bool unknown = app.get_subcommands().empty() && argc > 1 && *argv[1] != '-';
+  const std::string message = unknown ? std::string("unknown command ") + argv[1] : error.what();
+  cli::print_error(message + cli::suggestion(app, {argv + 1, argv + argc}));
+  cli::print_note("`nibble --help` lists the commands, `nibble COMMAND --help` their options");
+  return cli::usage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   cli::report_vanished_file();
+  const cli::TerminalText terminal_text;
   const std::stop_token stop = cli::stop_on_interrupt();
   CLI::App app("Runs small language models on this machine, offline.", "nibble");
   cli::Action action;

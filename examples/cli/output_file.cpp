@@ -4,11 +4,28 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <iostream>
+#include <system_error>
 
 #include "exit_code.hpp"
 
 namespace cli {
+
+namespace {
+
+// Of the library's kind, so that it comes out of a step as it went in.
+nibble::Error cannot_write(const std::string& path, const std::error_code& reason) {
+  return nibble::Error({.code = nibble::ErrorCode::io,
+                        .source = path == "-" ? "stdout" : path,
+                        .field = "write",
+                        .found = reason.message()});
+}
+
+// Streams leave the reason where the system put it.
+std::error_code last_reason() { return {errno, std::generic_category()}; }
+
+}  // namespace
 
 void check_output_path(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -23,7 +40,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   check_output_path(path);
   temporary_ = path + ".partial-" + std::to_string(getpid());
   file_.open(temporary_, std::ios::binary | std::ios::trunc);
-  if (!file_) throw Failure(failure, path + ": cannot be written");
+  if (!file_) throw cannot_write(path, last_reason());
 }
 
 OutputFile::~OutputFile() {
@@ -34,15 +51,16 @@ OutputFile::~OutputFile() {
 void OutputFile::write(std::span<const std::byte> bytes) {
   std::ostream& out = temporary_.empty() ? std::cout : file_;
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  if (!out) throw Failure(failure, path_ + ": cannot be written");
+  if (!out) throw cannot_write(path_, last_reason());
 }
 
 void OutputFile::commit() {
   if (temporary_.empty()) return;  // main flushes stdout
   file_.close();
+  if (!file_) throw cannot_write(path_, last_reason());
   std::error_code error;
-  if (!file_.fail()) std::filesystem::rename(temporary_, path_, error);
-  if (file_.fail() || error) throw Failure(failure, path_ + ": cannot be written");
+  std::filesystem::rename(temporary_, path_, error);
+  if (error) throw cannot_write(path_, error);
   temporary_.clear();
 }
 

@@ -15,7 +15,8 @@ void check_output_path(const std::filesystem::path& path);
 
 class OutputFile {
  public:
-  // "-" is stdout. Failure where the file cannot be made.
+  // "-" is stdout. Failure where the path is not for a file; here and below Error(io) where it cannot be
+  // written.
   explicit OutputFile(const std::string& path);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;

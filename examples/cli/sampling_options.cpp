@@ -36,6 +36,7 @@ void add_sampling_options(CLI::App& command, nibble::GenerateOptions& sampling,
       ->type_name("X")
       ->group(group);
   command.add_option("--seed", seed, "Of the random choices (default: another each time)")
+      ->check(CLI::NonNegativeNumber)
       ->type_name("S")
       ->group(group);
   command

@@ -27,14 +27,14 @@ std::optional<bool> handled() {
 
 }  // namespace
 
-OnInterrupt::OnInterrupt(std::function<bool()> handler) {
+OnInterrupt::OnInterrupt(std::function<bool()> handler) : outer_(std::move(handler)) {
   const std::lock_guard lock(mutex);
-  current_handler = std::move(handler);
+  current_handler.swap(outer_);
 }
 
 OnInterrupt::~OnInterrupt() {
   const std::lock_guard lock(mutex);
-  current_handler = nullptr;
+  current_handler.swap(outer_);
 }
 
 std::stop_token stop_on_interrupt() {

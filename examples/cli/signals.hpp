@@ -18,6 +18,9 @@ class OnInterrupt {
   OnInterrupt(const OnInterrupt&) = delete;
   OnInterrupt& operator=(const OnInterrupt&) = delete;
   ~OnInterrupt();
+
+ private:
+  std::function<bool()> outer_;  // the handler before this one
 };
 
 // A mapped model file that shrinks while in use (SIGBUS) ends the process with a message and exit code 3.

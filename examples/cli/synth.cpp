@@ -42,7 +42,9 @@ void add_synth(CLI::App& app, Action& action) {
   command.add_option("--type", arguments->model.type, "One of " + mix_names())->type_name("TYPE")->required();
   command.add_option("--layers", arguments->model.layers, "Only so many of the model's layers")
       ->type_name("N");
-  command.add_option("--seed", arguments->model.seed, "Of the weights (default: 1)")->type_name("S");
+  command.add_option("--seed", arguments->model.seed, "Of the weights (default: 1)")
+      ->type_name("S")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("-t,--threads", arguments->model.threads, "Threads (default: one per CPU)")
       ->type_name("N");
   command.callback([arguments, &action] {

@@ -82,9 +82,9 @@ class NIBBLE_API Session {
   // have joined the session; the last of them is evaluated by the next call. A full context ends the
   // generation with StopReason::context_full, a cancel() with StopReason::cancelled. Errors: those of append
   // (as well a cancel() while the prompt is evaluated) and Sampler, invalid_argument and limit (stop texts,
-  // an empty session and prompt): nothing has changed. Should the model fail later, the session keeps what it
-  // has generated so far. An exception from on_text ends the generation in the same way and reaches the
-  // caller.
+  // an empty session and prompt where the model has no BOS): nothing has changed. Should the model fail
+  // later, the session keeps what it has generated so far. An exception from on_text ends the generation in
+  // the same way and reaches the caller.
   Generation generate(std::string_view prompt, const GenerateOptions& options = {},
                       const OnText& on_text = {});
 

@@ -13,8 +13,11 @@ namespace {
 
 Error no_such_tier(std::string_view name) {
   std::string here;
+  std::string_view last;  // tables of one name follow each other
   for (const Tier& tier : tiers()) {
-    if (runs_here(tier)) here.append(here.empty() ? "" : ", ").append(tier.table->tier);
+    if (!runs_here(tier) || tier.table->tier == last) continue;
+    last = tier.table->tier;
+    here.append(here.empty() ? "" : ", ").append(last);
   }
   return Error({.code = ErrorCode::unsupported,
                 .source = "cpu backend",

@@ -51,9 +51,13 @@ std::string compose(const ErrorDetails& d) {
   if (!d.field.empty()) line += ": " + d.field;
   if (!d.found.empty()) line += ": found " + d.found;
   if (!d.allowed.empty()) line += ", allowed: " + d.allowed;
-  // Names from a file must not break the line or speak to a terminal.
-  for (char& c : line) {
-    if ((c >= 0 && c < ' ') || c == '\x7f') c = '?';
+  // Names from a file must not break the line or speak to a terminal, which takes U+0080 to U+009F for
+  // controls too.
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const auto c = static_cast<unsigned char>(line[i]);
+    const auto next = i + 1 < line.size() ? static_cast<unsigned char>(line[i + 1]) : 0u;
+    if (c < 0x20 || c == 0x7f) line[i] = '?';
+    if (c == 0xc2 && next >= 0x80 && next < 0xa0) line.replace(i, 2, "?");
   }
   return line;
 }

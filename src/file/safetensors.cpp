@@ -179,6 +179,13 @@ std::vector<Tensor> read_file(const ByteSource& source, const Limits& limits) {
 
 }  // namespace
 
+std::string_view safetensors_name(Dtype dtype) noexcept {
+  for (const StoredType& type : stored_types) {
+    if (type.dtype == dtype) return type.name;
+  }
+  return {};
+}
+
 std::vector<Tensor> parse_safetensors(const ByteSource& source, const Limits& limits) {
   return translate_errors([&] { return read_file(source, limits); });
 }

@@ -51,6 +51,8 @@ std::span<const Architecture* const> architectures() noexcept { return list; }
 
 const Architecture& find_architecture(const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.container == Container::gguf;
+  if (gguf && checkpoint.metadata.text("general.type", "model") == "adapter")
+    throw checkpoint.metadata.error(ErrorCode::unsupported, "general.type", "'adapter'", "a whole model");
   const std::string_view key = gguf ? "general.architecture" : "architectures";
   std::string name;
   if (gguf) {

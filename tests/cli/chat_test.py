@@ -109,12 +109,17 @@ class Chat(CommandLine):
         self.fails(2, *chat, "[1]", stdin="Hi", says="a JSON object")
 
     def test_what_goes_wrong_keeps_the_chat(self):
-        done = nibble("chat", "-m", DEMO, "-c", "64", *self.options, stdin="a b c " * 99 + f"\n/load {path('absent')}\n/x\nHi")
+        done = nibble("chat", "-m", DEMO, "-c", "64", *self.options, stdin="a b c " * 99 + f"\n/load {path('absent')}\n/load {FOLDER.name}\n/x\nHi")
         self.assertEqual(done.returncode, 0)
-        for words in ("context_overflow", "/clear makes room", "absent: cannot be read", "/save FILE"):
+        for words in ("context_overflow", "/clear makes room", "absent: cannot be read",
+                      f"{FOLDER.name}: cannot be read", "/save FILE"):
             self.assertIn(words, done.stderr.decode())
         self.assertTrue(done.stdout)
         self.fails(3, "chat", "-m", DEMO, "--template", path("bad.jinja", "{% if %}"), says="bad.jinja")
+
+    def test_an_empty_template_is_none_of_the_models(self):
+        out = self.ok("chat", "-m", DEMO, "--template", path("empty.jinja", ""), *self.options, stdin="Hi")
+        self.assertEqual(out.strip("\n"), self.ok("generate", "-m", DEMO, "-p", "", *self.options).strip("\n"))
 
 
 class Terminal:

@@ -83,6 +83,7 @@ class Usage(CommandLine):
         self.fails(2, "generate", "-m", TINY, "-p", "a", "--backend", "abacus", says="reference")
         self.fails(2, "generate", "-m", TINY, "-p", "a", "--isa", "mmx", says="portable")
         self.fails(2, "generate", "-m", TINY, "-p", "a", "--temp", "nan")
+        self.fails(2, "generate", "-m", TINY, "-p", "a", "--seed", "-1")
         self.fails(2, "eval", "-m", TINY, "--tokens", "1 x", "--logits", path("no.f32"), says="x")
         self.fails(2, "eval", "-m", TINY, "--tokens", "512", "--logits", path("no.f32"), says="512")
         self.fails(2, "quantize", TINY, path("no.gguf"), "--type", "Q9_9", says="Q4_K_M")
@@ -91,6 +92,15 @@ class Usage(CommandLine):
 
     def test_missing_input_text(self):
         self.fails(1, "generate", "-m", TINY, "-f", path("absent.txt"), says="absent.txt")
+        self.fails(1, "generate", "-m", TINY, "-f", FOLDER.name, says=FOLDER.name)
+
+    def test_stdout_that_takes_nothing(self):
+        for words in (["--help"], ["generate", "-m", TINY, "-p", "a", "-n", "2"], ["inspect", TINY],
+                      ["eval", "-m", TINY, "--tokens", "1 2 3", "--logits", "-"]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(b"nibble: stdout", done.stderr, words)
 
 
 class BadModels(CommandLine):
@@ -120,6 +130,8 @@ class BadModels(CommandLine):
         pathlib.Path(path("nan.gguf")).write_bytes(data)
         self.fails(3, "quantize", path("nan.gguf"), path("no.gguf"), "--type", "Q8_0",
                    says=f"element {256 * 512 - 1}: blk.1.ffn_down.weight: found NaN")
+        self.fails(3, "generate", "-m", path("nan.gguf"), "-p", "a", says="logits")
+        self.fails(3, "perplexity", "-m", path("nan.gguf"), stdin=b"some text", says="logits")
         self.assertEqual([name for name in os.listdir(FOLDER.name) if name.startswith("no.")], [])
 
     def test_inspect_shows_what_cannot_run(self):
@@ -129,6 +141,19 @@ class BadModels(CommandLine):
         self.assertEqual(len(shown["tensors"]), 20)
         self.assertIn("lemur", shown["refusal"])
         self.fails(3, "generate", "-m", path("lemur.gguf"), "-p", "a", says="lemur")
+
+
+class Inspect(CommandLine):
+    def test_a_folder_runs_as_its_gguf_does(self):
+        for name in ("phi4-mini", "qwen3moe", "gpt-oss"):
+            file, folder = (json.loads(self.ok("inspect", FIXTURES / name / model, "--json"))
+                            for model in ("model.gguf", "hf"))
+            packed = [sum(tensor.get("packed_bytes", 0) for tensor in shown["tensors"]) for shown in (file, folder)]
+            self.assertEqual(packed[0], packed[1], name)
+            self.assertGreater(packed[0], 0)
+            self.assertNotIn("not used", self.ok("inspect", FIXTURES / name / "hf").decode(), name)
+            self.assertEqual([t["format"] for t in folder["tensors"] if t["name"].endswith("_scales")],
+                             ["U8"] * (4 if name == "gpt-oss" else 0))
 
 
 class Limits(CommandLine):
@@ -214,19 +239,43 @@ class Generate(CommandLine):
         self.assertEqual((begun + rest)[: len(whole)], whole[: len(begun + rest)])
 
     def test_second_interrupt_quits(self):
-        with subprocess.Popen([PROGRAM, "generate", "-m", TINY], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        os.mkfifo(path("prompt.fifo"))  # which nobody writes to
+        for waiting in ([], ["-f", path("prompt.fifo")]):
+            with subprocess.Popen([PROGRAM, "generate", "-m", TINY, *waiting], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                status = pathlib.Path(f"/proc/{process.pid}/status")
+                blocked = re.compile(r"SigBlk:\s+[0-9a-f]*[2367abef]\n")  # bit 1 is SIGINT
+                while not blocked.search(status.read_text()):
+                    pass  # not yet ready for signals
+                while process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+                    try:
+                        process.wait(0.1)
+                    except subprocess.TimeoutExpired:
+                        pass
+            self.assertEqual(process.returncode, 130)
+
+    def test_first_interrupt_at_the_prompt_quits(self):
+        reader, writer = pty.openpty()
+        with subprocess.Popen([PROGRAM, "generate", "-m", TINY], stdin=writer, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE) as process:
-            status = pathlib.Path(f"/proc/{process.pid}/status")
-            blocked = re.compile(r"SigBlk:\s+[0-9a-f]*[2367abef]\n")  # bit 1 is SIGINT
-            while not blocked.search(status.read_text()):
-                pass  # not yet ready for signals
-            while process.poll() is None:  # it waits for stdin, which never ends
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(0.1)
-                except subprocess.TimeoutExpired:
-                    pass
+            self.assertIn(b"reading from the terminal", process.stderr.readline())
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        os.close(writer)
+        os.close(reader)
         self.assertEqual(process.returncode, 130)
+
+    def test_control_characters_are_shown_to_a_terminal_and_obeyed_by_none(self):
+        exact = "\a\x1b[2J\r\x7f\tTür \u009b©\n"
+        ids = " ".join(map(str, exact.encode())).encode()  # a token for each byte
+        decode = ["tokenize", "-m", TINY, "--decode", "--no-bos"]
+        self.assertEqual(self.ok(*decode, stdin=ids).decode(), exact)
+        reader, writer = pty.openpty()
+        done = subprocess.run([PROGRAM, *decode], input=ids, stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(read_to_end(reader).decode(), "␇␛[2J␍␡\tTür \ufffd©\r\n")  # the last \r is the terminal's
 
 
 class Eval(CommandLine):

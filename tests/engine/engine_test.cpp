@@ -60,7 +60,9 @@ TEST_CASE("options are filled in, and refused by name") {
     return thrown([&] { Engine::plan(model, options); });
   };
   CHECK(refused({.backend = "gpu9"}).code() == ErrorCode::unsupported);
-  CHECK(refused({.isa = "avx9000"}).code() == ErrorCode::unsupported);
+  const Error no_tier = refused({.isa = "avx9000"});
+  CHECK(no_tier.code() == ErrorCode::unsupported);
+  CHECK(no_tier.allowed().find("avx2") == no_tier.allowed().rfind("avx2"));  // two tables have this name
   CHECK(refused({.threads = 100'000}).field() == "threads");
   CHECK(refused({.sequences = 0}).code() == ErrorCode::invalid_argument);
   CHECK(refused({.sequences = 5000}).code() == ErrorCode::limit);

@@ -199,6 +199,12 @@ TEST_CASE("config: Gemma 2 27B scales attention by its width, which GGUF files d
   CHECK(read(tiny).attention_scale == Approx(1 / std::sqrt(128.0)));
 }
 
+TEST_CASE("config: an adapter is no model, though it names the architecture of one") {
+  const Error error = refused("general.type", std::string("adapter"));
+  CHECK(error.code() == ErrorCode::unsupported);
+  CHECK(error.field() == "general.type");
+}
+
 TEST_CASE("malformed 29: unknown architecture, by name and with those that work") {
   const Error gguf = refused("general.architecture", std::string("bloom"));
   CHECK(gguf.code() == ErrorCode::unsupported);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "nibble/core/limits.hpp"
@@ -14,6 +15,9 @@ namespace nibble::inline v0 {
 // Dtypes that GGUF has no number for (BOOL, U8, F8_E4M3, ...) get numbers from here on; no format answers to
 // them, so that such a tensor loads but cannot be a weight.
 inline constexpr std::uint32_t first_foreign_dtype = 0x10000;
+
+// The format's own name of a dtype, "I32"; empty where it has none.
+NIBBLE_API std::string_view safetensors_name(Dtype dtype) noexcept;
 
 // The tensors of one file in order of their offsets; their bytes point into `source` and may be unaligned.
 // Errors: truncated (a header or a tensor past the end), malformed (JSON; a gap, an overlap, trailing bytes,
