@@ -86,7 +86,7 @@ NIBBLE_DEVICE float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); 
 NIBBLE_DEVICE float exp(float x) { return ::expf(x); }
 NIBBLE_DEVICE float tanh(float x) { return ::tanhf(x); }
 NIBBLE_DEVICE double exp(double x) { return ::exp(x); }
-NIBBLE_DEVICE double sqrt(double x) { return __dsqrt_rn(x); }
+NIBBLE_DEVICE float sqrt(float x) { return __fsqrt_rn(x); }
 NIBBLE_DEVICE double sin(double x) { return ::sin(x); }
 NIBBLE_DEVICE double cos(double x) { return ::cos(x); }
 NIBBLE_DEVICE float abs(float x) { return ::fabsf(x); }
@@ -194,6 +194,9 @@ NIBBLE_DEVICE Words2 load_words2(const void* p) {
   const uint2 v = *static_cast<const uint2*>(p);
   return {v.x, v.y};
 }
+NIBBLE_DEVICE void store_words2(void* p, const Words2& words) {
+  *static_cast<uint2*>(p) = make_uint2(words.x, words.y);
+}
 NIBBLE_DEVICE std::uint32_t load_word(const void* p) { return *static_cast<const std::uint32_t*>(p); }
 NIBBLE_DEVICE bool is_aligned16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 // Of what is read once and need not stay in a cache.
@@ -251,7 +254,7 @@ inline float fma(float a, float b, float c) { return std::fma(a, b, c); }
 inline float exp(float x) { return std::exp(x); }
 inline float tanh(float x) { return std::tanh(x); }
 inline double exp(double x) { return std::exp(x); }
-inline double sqrt(double x) { return std::sqrt(x); }
+inline float sqrt(float x) { return std::sqrt(x); }
 inline double sin(double x) { return std::sin(x); }
 inline double cos(double x) { return std::cos(x); }
 inline float abs(float x) { return std::fabs(x); }
@@ -353,6 +356,9 @@ inline void store_words4(void* p, const Words4& words) {
   *static_cast<Words4*>(const_cast<void*>(emulator::aligned(p, 16))) = words;
 }
 inline Words2 load_words2(const void* p) { return *static_cast<const Words2*>(emulator::aligned(p, 8)); }
+inline void store_words2(void* p, const Words2& words) {
+  *static_cast<Words2*>(const_cast<void*>(emulator::aligned(p, 8))) = words;
+}
 inline std::uint32_t load_word(const void* p) {
   return *static_cast<const std::uint32_t*>(emulator::aligned(p, 4));
 }

@@ -13,6 +13,9 @@ constexpr std::uint64_t scratch_alignment = 256;
 // Fewer large blocks than this leave most of a device idle: then smaller ones do the work.
 constexpr std::uint32_t enough_blocks = 64;
 
+// So few rows are converted by as many blocks each as they have pieces.
+constexpr std::uint32_t few_rows = 8;
+
 constexpr std::uint64_t align(std::uint64_t bytes) {
   return (bytes + scratch_alignment - 1) / scratch_alignment * scratch_alignment;
 }
@@ -60,16 +63,34 @@ void look_up(Runtime& runtime, const LookUp& work) {
   });
 }
 
+// Whether a matmul's blocks convert its only row, each for itself, so that there is one launch less. All of
+// them read the row then; where that is more than so much in all, a launch is sooner done
+// (docs/kernels/cuda-matmul.md).
+constexpr std::uint64_t most_rows_bytes = 4 << 20;
+bool converts_itself(const Multiply& work, BlockShape shape) {
+  using Any = KernelsOf<layout_of<Q4_0>>::Few;
+  const std::uint32_t cols = work.matrix.cols;
+  return shape == BlockShape::few_inputs && work.n_rows == 1 && work.n_used == 0 && work.from == nullptr &&
+         !work.converted && !work.leaves_converted && Any::Row::holds(cols) &&
+         sizeof(float) * cols * std::uint64_t{blocks(work.matrix.rows, Any::rows)} <= most_rows_bytes;
+}
+
 // Converts the inputs where they are not yet and, with experts, sorts their uses; returns what the matmul
 // itself is to do.
-MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
+MatmulJob prepare(Runtime& runtime, const Multiply& work, BlockShape shape) {
   const std::uint32_t cols = work.matrix.cols, parts = work.own_inputs ? work.n_used : 1,
                       n_uses = work.n_rows * work.n_used;
   const Scratch scratch(cols, std::uint64_t{work.n_rows} * parts, n_uses);
-  if (!work.converted) {
-    runtime.launch({.x = work.n_rows * parts, .shared_bytes = ConvertActivations::shared_bytes},
+  const bool by_matmul = converts_itself(work, shape);
+  if (!work.converted && !by_matmul) {
+    using Row = ConvertActivations::Row;
+    const std::uint32_t rows = work.n_rows * parts;
+    const bool by_pieces = rows <= few_rows;
+    runtime.launch({.x = rows,
+                    .y = by_pieces ? std::min(Row::pieces, blocks(cols, Row::cols / Row::pieces)) : 1,
+                    .shared_bytes = ConvertActivations::shared_bytes},
                    ConvertActivations{work.in, work.in_stride, work.from, parts, cols, work.scratch,
-                                      in_tiles ? work.n_rows : 0});
+                                      shape == BlockShape::by_warpgroups ? work.n_rows : 0, by_pieces});
   }
   auto* groups = reinterpret_cast<ExpertGroup*>(work.scratch + scratch.groups);
   auto* uses = reinterpret_cast<std::uint32_t*>(work.scratch + scratch.uses);
@@ -86,6 +107,7 @@ MatmulJob prepare(Runtime& runtime, const Multiply& work, bool in_tiles) {
           .levels = levels_of(*work.matrix.format),
           .inputs = work.scratch,
           .n_inputs = work.n_rows,
+          .unconverted = by_matmul ? work.in : nullptr,
           .out = work.out,
           .out_stride = work.out_stride,
           .bias = work.bias,
@@ -114,7 +136,8 @@ void launch(Runtime& runtime, const Multiply& work, const MatmulJob& job) {
   // Where blocks take stripes, as many as run at the same time.
   if constexpr (requires { Kernel::takes_stripes; })
     x = std::min(x, std::max(1u, runtime.resident_blocks<Kernel>() / y));
-  runtime.launch({.x = x, .y = y, .shared_bytes = Kernel::shared_bytes}, Kernel{job});
+  const std::uint32_t row_bytes = job.unconverted != nullptr ? activation_layout(job.cols).bytes() : 0;
+  runtime.launch({.x = x, .y = y, .shared_bytes = Kernel::shared_bytes + row_bytes}, Kernel{job});
 }
 
 void multiply(Runtime& runtime, const Multiply& work) {
@@ -143,7 +166,7 @@ BlockShape best_shape(const Runtime& runtime, const Multiply& work) {
 }
 
 void multiply_in(Runtime& runtime, const Multiply& work, BlockShape shape) {
-  const MatmulJob job = prepare(runtime, work, shape == BlockShape::by_warpgroups);
+  const MatmulJob job = prepare(runtime, work, shape);
   visit_kernels(*work.matrix.format, [&]<class Kernels>() {
     if (shape == BlockShape::few_inputs) launch<typename Kernels::Few>(runtime, work, job);
     if (shape == BlockShape::some_inputs) launch<typename Kernels::Some>(runtime, work, job);

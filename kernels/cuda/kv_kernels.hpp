@@ -133,14 +133,15 @@ struct Heads {
 // memory: (head_dim), then what the norm takes.
 template <KvType type>
 struct StoreKv {
-  static constexpr std::uint32_t threads = NormOfGroup::threads;
+  using Row = BlockRow<256, 1>;
+  static constexpr std::uint32_t threads = Row::threads;
   Heads queries, keys;  // values follow the keys, as many
   std::uint32_t head_dim;
   const std::uint32_t *positions, *sequence;  // (tokens)
   PagesOfLayer pages;
 
   static constexpr std::uint32_t shared_bytes(std::uint32_t head_dim) {
-    return head_dim * sizeof(float) + NormOfGroup::shared_bytes;
+    return head_dim * sizeof(float) + Row::shared_bytes;
   }
 
   NIBBLE_DEVICE void operator()() const {
@@ -164,12 +165,23 @@ struct StoreKv {
   // Where in shared memory the changed head is.
   NIBBLE_DEVICE const float* prepare(const Heads& heads, std::uint32_t head) const {
     float *in_place = row(heads, head), *x = reinterpret_cast<float*>(device::shared());
-    for (std::uint32_t d = device::thread(); d < head_dim; d += threads) x[d] = in_place[d];
-    if (heads.norm.weight != nullptr) heads.norm.normalise(x, x, device::shared() + head_dim * sizeof(float));
+    // On its way together with the head.
+    const Rotation& rotation = heads.rotation;
+    const bool rotates = rotation.angles != nullptr;
+    Rotation::Turn turn{};
+    if (rotates) turn = rotation.turn(device::block_x(), device::thread());
+    if (heads.norm.weight != nullptr) {
+      Row of_head;
+      heads.norm.normalise(of_head, in_place, x, device::shared() + head_dim * sizeof(float));
+    } else {
+      for (std::uint32_t d = device::thread(); d < head_dim; d += threads) x[d] = in_place[d];
+    }
     device::sync_block();
-    if (heads.rotation.angles != nullptr) {
-      for (std::uint32_t j = device::thread(); j < heads.rotation.n_pairs; j += threads)
-        heads.rotation.rotate(x, device::block_x(), j);
+    if (rotates) {
+      for (std::uint32_t j = device::thread(); j < rotation.n_pairs; j += threads) {
+        if (j >= threads) turn = rotation.turn(device::block_x(), j);
+        rotation.rotate(x, j, turn);
+      }
       device::sync_block();
     }
     for (std::uint32_t d = device::thread(); d < head_dim; d += threads) in_place[d] = x[d];

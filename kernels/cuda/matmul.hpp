@@ -11,7 +11,7 @@
 // MatmulBySlices  16 row_tiles x 8 token_tiles outputs at a time, one warp a slice; the slices meet in shared
 //                 memory. A block takes a stripe of the matrix, and the first tiles of the next rows are on
 //                 their way while the last ones are finished. One row of inputs is bound by reading the
-//                 matrix.
+//                 matrix, and may come as floats, which each block converts.
 // MatmulByRows    256 x 64 outputs a block, a warp 32 rows of the matrix and all slices in turn; inputs come
 //                 through a ring in shared memory. Bound by the tensor cores and that memory.
 //
@@ -33,6 +33,7 @@ struct MatmulJob {
   Levels levels;
   const std::byte* inputs;  // activation_layout(cols); of MatmulByWarpgroups activation_tiles(cols, n_inputs)
   std::uint32_t n_inputs;
+  const float* unconverted;  // or null; the only row of inputs, which blocks of MatmulBySlices<1, 1> convert
   float* out;
   std::uint32_t out_stride;
   const float* bias;  // or null
@@ -109,6 +110,9 @@ struct MatmulBySlices {
   static constexpr std::uint32_t wanted = ((row_tiles == 1 ? 2304 : 1800) + tile_bytes - 1) / tile_bytes;
   static constexpr std::uint32_t depth = wanted < 4 ? wanted : 4;
   static constexpr bool waits_itself = true, takes_stripes = true;
+  // A row that a block converts for itself lies behind that: activation_layout(cols).bytes().
+  using Row = BlockRow<threads, 8>;
+  static constexpr bool converts = row_tiles * token_tiles == 1;
   MatmulJob job;
 
   // Which experts' weights are wanted is known only when the launches before are done.
@@ -156,13 +160,15 @@ struct MatmulBySlices {
     for (std::uint32_t d = 0; d < depth; ++d)
       if (d < n) load(d, here, d);
     device::wait_for_previous();
+    if constexpr (converts)
+      if (job.unconverted != nullptr) convert_row();
 
     const std::byte *inputs[token_tiles], *sums[token_tiles];
     NIBBLE_UNROLL
     for (std::uint32_t j = 0; j < token_tiles; ++j) {
       // Of places that are missing, the last one: what comes of it is not stored.
       const std::uint32_t place = 8 * j + lane / 4;
-      const std::byte* row = job.input(first + (place < places ? place : places - 1));
+      const std::byte* row = input(first + (place < places ? place : places - 1));
       inputs[j] = row + 128 * begin + 16 * (lane % 4);
       sums[j] = row + activation_layout(job.cols).sums() + 16 * begin + 4 * (lane % 4);
     }
@@ -189,6 +195,21 @@ struct MatmulBySlices {
         add_slices(group, first, i + r, acc[r], kept);
       }
     }
+  }
+
+  // The bytes that ConvertActivations would leave, in shared memory.
+  NIBBLE_DEVICE void convert_row() const {
+    Row x;
+    x.load(job.unconverted, job.cols);
+    const ConvertActivations to{job.unconverted, 0, nullptr, 1, job.cols, device::shared() + shared_bytes};
+    to.convert<layout.has_m>(0, x, job.unconverted, device::shared());
+    device::sync_block();
+  }
+  NIBBLE_DEVICE const std::byte* input(std::uint32_t place) const {
+    return converts && job.unconverted != nullptr ? device::shared() + shared_bytes : job.input(place);
+  }
+  NIBBLE_DEVICE float inverse(std::uint32_t place) const {
+    return *reinterpret_cast<const float*>(input(place) + activation_layout(job.cols).inverse());
   }
 
   NIBBLE_DEVICE void multiply_tile(const Words (&words)[row_tiles], std::uint32_t tile,
@@ -231,7 +252,7 @@ struct MatmulBySlices {
       float total = 0;
       NIBBLE_UNROLL
       for (std::uint32_t s = 0; s < k_slices; ++s) total = total + slices[s * outputs + at];
-      const float x = job.finish(group.expert, place, row, total * job.inverse(place));
+      const float x = job.finish(group.expert, place, row, total * inverse(place));
       if (!job.gated)
         job.store(place, row, x);
       else if (i % 2 == 0)

@@ -71,8 +71,9 @@ struct Multiply {
   const std::uint32_t* routed_from = nullptr;
   bool own_inputs = false, weighted = false;
   std::byte* scratch = nullptr;  // scratch_bytes, 256-byte aligned
-  // Of families that convert: `scratch` begins with the inputs as ConvertActivations leaves them.
-  bool converted = false;
+  // Of families that convert: `scratch` begins with the inputs as ConvertActivations leaves them; and is to
+  // do so afterwards.
+  bool converted = false, leaves_converted = false;
   // Whether a kernel that would wait for ever leaves outputs out, rather than end with an error.
   bool on_trial = false;
 

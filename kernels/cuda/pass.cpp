@@ -280,6 +280,7 @@ class Pass {
     }
     work.scratch = p_.activation<std::byte>(p_.layout.scratch);
     work.converted = phase.converted;
+    work.leaves_converted = phase.converts;
     p_.layout.weights[s.w].family->multiply(runtime_, work);
   }
 

@@ -129,8 +129,8 @@ std::vector<Phase> find_phases(const Plan& plan, std::span<const WeightPlace> we
     phases.push_back(finder.phase_at(i));
   for (std::size_t i = 1; i < phases.size(); ++i) {
     Phase &before = phases[i - 1], &next = phases[i];
-    before.converts = finder.converts_for(before, next);
-    next.converted = before.converts || finder.shares_inputs(before, next);
+    before.converts = finder.converts_for(before, next) || finder.shares_inputs(before, next);
+    next.converted = before.converts;
   }
   return phases;
 }

@@ -23,8 +23,8 @@ enum class PhaseKind : std::uint8_t {
 struct Phase {
   PhaseKind kind;
   std::uint32_t first, last;  // steps [first, last)
-  // Inputs of matmuls of families that convert: whether an earlier phase left them converted in the scratch
-  // memory, and whether this one, which ends with a norm, is to.
+  // Inputs of matmuls of families that convert: whether the phase before left them converted in the scratch
+  // memory, and whether this one, which ends with a norm or reads the same, is to.
   bool converted = false, converts = false;
 };
 

@@ -36,21 +36,6 @@ NIBBLE_DEVICE T sum_of_warp(T value) {
   return value;
 }
 
-// Columns that a thread of a row's only block loads before it uses the first: what bounds few rows is
-// latency.
-inline constexpr std::uint32_t in_flight = 16;
-
-// Columns first, first + threads, ... of a row; beyond `width` zeros.
-template <std::uint32_t threads>
-NIBBLE_DEVICE void load_columns(const float* row, std::uint32_t first, std::uint32_t width,
-                                float (&x)[in_flight]) {
-  NIBBLE_UNROLL
-  for (std::uint32_t i = 0; i < in_flight; ++i) {
-    const std::uint32_t c = first + i * threads;
-    x[i] = c < width ? row[c] : 0.0f;
-  }
-}
-
 // Elementwise: blocks (rows, stretches of `threads` columns).
 struct Add {
   static constexpr std::uint32_t threads = 256;
@@ -60,27 +45,24 @@ struct Add {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), c = device::block_y() * threads + device::thread();
-    if (c < out.width) out.row(i)[c] = sum(i, c, a.row(i)[c], b.row(i)[c]);
+    if (c >= out.width) return;
+    float x = a.row(i)[c];
+    for (std::uint32_t part = c; part < b_width; part += out.width) x = x + b.row(i)[part];
+    out.row(i)[c] = x;
   }
 
-  // x + y + what b has for column c beyond the first.
-  NIBBLE_DEVICE float sum(std::uint32_t i, std::uint32_t c, float x, float y) const {
-    x = x + y;
-    for (std::uint32_t part = c + out.width; part < b_width; part += out.width) x = x + b.row(i)[part];
-    return x;
-  }
-
-  // All columns of a row, by a block.
-  NIBBLE_DEVICE void add_row(std::uint32_t i) const {
-    float x[in_flight], y[in_flight];
-    for (std::uint32_t first = device::thread(); first < out.width; first += in_flight * threads) {
-      load_columns<threads>(a.row(i), first, out.width, x);
-      load_columns<threads>(b.row(i), first, out.width, y);
-      NIBBLE_UNROLL
-      for (std::uint32_t n = 0; n < in_flight; ++n) {
-        const std::uint32_t c = first + n * threads;
-        if (c < out.width) out.row(i)[c] = sum(i, c, x[n], y[n]);
+  // Row i of `out` from these of a and b, by a block; `x` holds it then, if it can.
+  template <class Row>
+  NIBBLE_DEVICE void add_row(std::uint32_t i, const float* of_a, const float* of_b, bool by_pieces,
+                             Row& x) const {
+    for (std::uint32_t first = 0; first < out.width; first += Row::cols) {
+      x.load(of_a + first, out.width - first, by_pieces);
+      for (std::uint32_t part = 0; part < b_width; part += out.width) {
+        Row y;
+        y.load(of_b + part + first, out.width - first, by_pieces);
+        x.add(y);
       }
+      x.store(out.row(i) + first, out.width - first);
     }
   }
 };
@@ -109,58 +91,60 @@ struct Gather {
   }
 };
 
-// How a block of `threads` normalises `group` columns. Thread t adds the squares of columns t, t + threads,
-// ...; then come the lanes of a warp, pair by pair, and the warps in order.
+// How a block normalises `group` columns. A thread adds the squares of its own in order; then come the lanes
+// of a warp, pair by pair, and the warps in order.
 struct NormOfGroup {
-  static constexpr std::uint32_t threads = 256;
-  static constexpr std::uint32_t shared_bytes = threads / device::warp_size * sizeof(float);
   const float* weight;  // (group)
   std::uint32_t group;
   float eps;
 
-  // A thread reads and writes its own columns alone: `to` may be `in`. `shared`: shared_bytes.
-  NIBBLE_DEVICE void normalise(const float* in, float* to, std::byte* shared) const {
+  // From `in` to `to`, which `x` holds then, if it can. A thread reads and writes its own columns alone: `to`
+  // may be `in`. `shared`: Row::shared_bytes.
+  template <class Row>
+  NIBBLE_DEVICE void normalise(Row& x, const float* in, float* to, std::byte* shared) const {
+    const bool by_pieces = Row::in_pieces(weight, group) && Row::in_pieces(in, group);
+    Row w;
+    w.load(weight, group, by_pieces);
+    x.load(in, group, by_pieces);
+    normalise(x, w, in, to, shared);
+  }
+  // Where `x` holds `in` already, if it can, and `w` the weight.
+  template <class Row>
+  NIBBLE_DEVICE void normalise(Row& x, Row& w, const float* in, float* to, std::byte* shared) const {
     float squares = 0.0f;
-    float x[in_flight], w[in_flight];
-    for (std::uint32_t first = device::thread(); first < group; first += in_flight * threads) {
-      load_columns<threads>(in, first, group, x);
-      NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < in_flight; ++i) squares = device::fma(x[i], x[i], squares);
+    for (std::uint32_t first = 0; first < group; first += Row::cols) {
+      if (!Row::holds(group)) x.load(in + first, group - first);
+      x.each([&](float value) { squares = device::fma(value, value, squares); });
     }
-    squares = sum_of_warp(squares);
-    float* of_warp = reinterpret_cast<float*>(shared);
-    if (device::thread() % device::warp_size == 0) of_warp[device::thread() / device::warp_size] = squares;
-    device::sync_block();
-    float sum = of_warp[0];
-    for (std::uint32_t n = 1; n < threads / device::warp_size; ++n) sum = sum + of_warp[n];
-    const double mean = static_cast<double>(sum) / group;
-    const float scale = static_cast<float>(1.0 / device::sqrt(mean + static_cast<double>(eps)));
-    for (std::uint32_t first = device::thread(); first < group; first += in_flight * threads) {
-      load_columns<threads>(in, first, group, x);
-      load_columns<threads>(weight, first, group, w);
-      NIBBLE_UNROLL
-      for (std::uint32_t i = 0; i < in_flight; ++i)
-        if (first + i * threads < group) to[first + i * threads] = x[i] * scale * w[i];
+    squares = Row::over_block(squares, group, shared, [](float a, float b) { return a + b; });
+    const float scale = 1.0f / device::sqrt(squares / static_cast<float>(group) + eps);
+    for (std::uint32_t first = 0; first < group; first += Row::cols) {
+      if (!Row::holds(group)) {
+        x.load(in + first, group - first);
+        w.load(weight + first, group - first);
+      }
+      x.each([&](float& value) { value = value * scale; });
+      x.multiply(w);
+      x.store(to + first, group - first);
     }
   }
 };
 
-// What a block does with a row that it has written, for the matmuls that read it next: nothing without `out`.
+// What a block does with a row that it has made, for the matmuls that read it next: nothing without `out`.
 struct ThenConvert {
   ConvertActivations convert = {};
 
-  NIBBLE_DEVICE void operator()() const {
-    if (convert.out == nullptr) return;
-    device::sync_block();
-    convert();
+  // Of the row at `row`, which `x` holds, if it can.
+  template <class Row>
+  NIBBLE_DEVICE void operator()(Row& x, const float* row, std::byte* shared) const {
+    if (convert.out != nullptr) convert.convert(device::block_x(), x, row, shared);
   }
 };
-static_assert(ConvertActivations::threads == NormOfGroup::threads &&
-              ConvertActivations::shared_bytes <= NormOfGroup::shared_bytes);
 
 // Blocks (rows, groups).
 struct Norm {
-  static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
+  using Row = BlockRow<512, 4>;
+  static constexpr std::uint32_t threads = Row::threads, shared_bytes = 2 * Row::shared_bytes;
   Input a;
   NormOfGroup norm;
   Output out;
@@ -168,15 +152,16 @@ struct Norm {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), first = device::block_y() * norm.group;
-    norm.normalise(a.row(i) + first, out.row(i) + first, device::shared());
-    then_convert();
+    Row x;
+    norm.normalise(x, a.row(i) + first, out.row(i) + first, device::shared());
+    then_convert(x, out.row(i), device::shared() + Row::shared_bytes);
   }
 };
 
 // A sum and, of it, the norm over its whole width. Blocks (rows).
 struct AddNorm {
-  static constexpr std::uint32_t threads = NormOfGroup::threads, shared_bytes = NormOfGroup::shared_bytes;
-  static_assert(threads == Add::threads);
+  using Row = Norm::Row;
+  static constexpr std::uint32_t threads = Row::threads, shared_bytes = Norm::shared_bytes;
   Add sum;
   NormOfGroup norm;
   Output out;
@@ -184,9 +169,15 @@ struct AddNorm {
 
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x();
-    sum.add_row(i);
-    norm.normalise(sum.out.row(i), out.row(i), device::shared());
-    then_convert();
+    const float *a = sum.a.row(i), *b = sum.b.row(i);
+    // Asked once, and before anything is loaded: so all of it is on its way together.
+    const bool by_pieces = Row::in_pieces(a, norm.group) && Row::in_pieces(b, norm.group) &&
+                           Row::in_pieces(norm.weight, norm.group);
+    Row x, w;
+    w.load(norm.weight, norm.group, by_pieces);
+    sum.add_row(i, a, b, by_pieces, x);
+    norm.normalise(x, w, sum.out.row(i), out.row(i), device::shared());
+    then_convert(x, out.row(i), device::shared() + Row::shared_bytes);
   }
 };
 
@@ -216,14 +207,21 @@ struct Rotation {
   std::uint32_t n_pairs;
   RopePairs pairs;
 
-  NIBBLE_DEVICE void rotate(float* head, std::uint32_t token, std::uint32_t j) const {
-    const float* cosines = angles + std::size_t{token} * 2 * n_pairs;
+  struct Turn {
+    float cos, sin;
+  };
+  // Of pair j of a token's heads; of one beyond them as of the first.
+  NIBBLE_DEVICE Turn turn(std::uint32_t token, std::uint32_t j) const {
+    const float* cosines = angles + std::size_t{token} * 2 * n_pairs + (j < n_pairs ? j : 0);
+    return {cosines[0], cosines[n_pairs]};
+  }
+  NIBBLE_DEVICE void rotate(float* head, std::uint32_t j, const Turn& turn) const {
     const bool adjacent = pairs == RopePairs::adjacent;
     float& first = head[adjacent ? 2 * j : j];
     float& second = head[adjacent ? 2 * j + 1 : j + n_pairs];
-    const float x = first, y = second, cos = cosines[j], sin = cosines[n_pairs + j];
-    first = x * cos - y * sin;
-    second = x * sin + y * cos;
+    const float x = first, y = second;
+    first = x * turn.cos - y * turn.sin;
+    second = x * turn.sin + y * turn.cos;
   }
 };
 
@@ -238,8 +236,9 @@ struct Rope {
   NIBBLE_DEVICE void operator()() const {
     const std::uint32_t i = device::block_x(), n = device::block_y() * threads + device::thread();
     if (n >= n_heads * rotation.n_pairs) return;
-    rotation.rotate(out.row(i) + n / rotation.n_pairs * head_dim, token == nullptr ? i : token[i],
-                    n % rotation.n_pairs);
+    const std::uint32_t j = n % rotation.n_pairs;
+    rotation.rotate(out.row(i) + n / rotation.n_pairs * head_dim, j,
+                    rotation.turn(token == nullptr ? i : token[i], j));
   }
 };
 

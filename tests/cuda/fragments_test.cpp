@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "kernels/cuda/emulated.hpp"
@@ -183,6 +184,38 @@ TEST_CASE("a matmul of fragments is near the sums in double, and the same bits i
         const std::vector<float> few = multiply(*runtime, work, first, n, BlockShape::few_inputs);
         CHECK(std::equal(few.begin(), few.end(), all.begin()));
       }
+    }
+  }
+}
+
+TEST_CASE("a matmul of one row converts it itself, with the bits of a launch that does") {
+  struct Shape {
+    const char* format;
+    std::uint32_t rows, cols, launches;
+  };
+  for (const auto& [name, rows, cols, launches] : {Shape{"Q4_0", 40, 96, 1}, Shape{"Q4_K", 16, 4096, 1},
+                                                   Shape{"Q8_0", 16, 8192, 1}, Shape{"Q5_1", 16, 8224, 2}}) {
+    CAPTURE(name, rows, cols);
+    Emulated counts;
+    const auto runtime = make_emulated_runtime(&counts);
+    const Packed packed(*runtime, *find_format(name), rows, cols);
+    Multiply work{.matrix = packed.matrix};
+    std::vector<float> in = random_floats(cols, 5);
+    const auto of_one = [&](bool leaves_converted) {
+      counts.launches = 0;
+      work.leaves_converted = leaves_converted;
+      return multiply(*runtime, work, in, 1, BlockShape::few_inputs);
+    };
+    const auto is_same = [&](std::size_t n, const std::vector<float>& a, const std::vector<float>& b) {
+      return a.size() == n && b.size() == n && std::memcmp(a.data(), b.data(), n * sizeof(float)) == 0;
+    };
+    const std::vector<float> launched = of_one(true);
+    CHECK(counts.launches == 2);
+    CHECK(is_same(rows, of_one(false), launched));
+    CHECK(counts.launches == launches);
+    for (const float x : {INFINITY, NAN, 1e-42f, 3e38f}) {
+      in[cols / 2] = x;
+      CHECK(is_same(rows, of_one(false), of_one(true)));
     }
   }
 }

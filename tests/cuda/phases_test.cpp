@@ -67,7 +67,7 @@ TEST_CASE("cuda: a layer of codes is seven phases, and inputs are converted wher
   // A mix that has v in another format: by itself, of the same halves.
   layout.weights[demo.plan.steps[4].w].format = find_format("Q6_K");
   layout.phases = find_phases(demo.plan, layout.weights);
-  CHECK(is(2, PhaseKind::matmuls, 2, 4, true, false));
+  CHECK(is(2, PhaseKind::matmuls, 2, 4, true, true));
   CHECK(is(3, PhaseKind::step, 4, 5, true, false));
 
   // What reads the half that is gated keeps it.
@@ -88,8 +88,11 @@ TEST_CASE("cuda: a model of codes is near the reference, and the same bits token
     square += double{expected[i]} * expected[i];
   }
   CHECK(difference <= 1e-5 * square);
-  CudaBackend again(make_emulated_runtime(), demo.options);
+  Emulated counts;
+  CudaBackend again(make_emulated_runtime(&counts), demo.options);
   CHECK(demo.run(again, 1) == got);
+  const std::size_t tokens = 12, of_a_layer = 8, others = 5;
+  CHECK(counts.launches == tokens * (demo.plan.kv.size() * of_a_layer + others));
   Emulated agreeing{.warpgroups = EmulatedWarpgroups::agree},
       differing{.warpgroups = EmulatedWarpgroups::differ};
   CudaBackend warpgroups(make_emulated_runtime(&agreeing), demo.options);
