@@ -238,9 +238,14 @@ class Pass {
                     Norm{input(s.a, s.out), norm_of(s), output(s.out), then_convert(phase, s.out)});
   }
   void add_norm(const Phase& phase) {
-    const Step &add = plan_.steps[phase.first], &norm = plan_.steps[phase.first + 1];
-    runtime_.launch({n_rows(add.out), 1, AddNorm::shared_bytes},
-                    AddNorm{sum_of(add), norm_of(norm), output(norm.out), then_convert(phase, norm.out)});
+    const Step &add = plan_.steps[phase.last - 2], &norm = plan_.steps[phase.last - 1],
+               &first = plan_.steps[phase.first];
+    AddNorm kernel{{}, sum_of(add), norm_of(norm), output(norm.out), then_convert(phase, norm.out)};
+    if (first.op == Op::norm) {
+      kernel.before = norm_of(first);
+      kernel.sum.b = input(first.a, add.out);
+    }
+    runtime_.launch({n_rows(add.out), 1, AddNorm::shared_bytes}, kernel);
   }
 
   void embed(const Step& s) {

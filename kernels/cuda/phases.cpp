@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/row_kernels.hpp"
 
 namespace nibble::inline v0::cuda {
 
@@ -29,8 +30,9 @@ class Finder {
     }
     if (const std::uint32_t attend = attend_after(first); attend != n_steps())
       return {PhaseKind::attend, first, attend + 1};
-    if (first + 1 < n_steps() && is_norm_of_sum(steps_[first], steps_[first + 1]))
-      return {PhaseKind::add_norm, first, first + 2};
+    const std::uint32_t add = first + (is_normed_for_sum(first) ? 1 : 0);
+    if (add + 1 < n_steps() && is_norm_of_sum(steps_[add], steps_[add + 1]))
+      return {PhaseKind::add_norm, first, add + 2};
     return {PhaseKind::step, first, first + 1};
   }
 
@@ -92,7 +94,16 @@ class Finder {
 
   bool is_norm_of_sum(const Step& add, const Step& norm) const {
     return add.op == Op::add && norm.op == Op::norm && norm.a == add.out &&
-           norm.args.group == add.out.width && rows(norm.out) == rows(add.out);
+           norm.args.group == add.out.width && rows(norm.out) == rows(add.out) &&
+           AddNorm::Row::holds(add.out.width);
+  }
+  // Whether step `first` is a norm of whole rows that the next one, a sum, alone reads.
+  bool is_normed_for_sum(std::uint32_t first) const {
+    if (first + 1 == n_steps()) return false;
+    const Step &norm = steps_[first], &add = steps_[first + 1];
+    return norm.op == Op::norm && add.op == Op::add && norm.args.group == norm.out.width &&
+           add.b == norm.out && add.a.buffer != norm.out.buffer && rows(norm.out) == rows(add.out) &&
+           !is_read_after(first + 1, norm.out);
   }
 
   // The attend that steps [first, it) prepare heads for: each slot's norm, where it has one, before its rope.

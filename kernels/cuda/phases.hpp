@@ -16,7 +16,7 @@ enum class PhaseKind : std::uint8_t {
   step,      // one step by itself
   matmuls,   // of one input, in one format, into columns beside each other: as one, larger matrix
   gated,     // the same, or one matmul, and the gate of its columns' halves, which no other step reads
-  add_norm,  // a sum, and its norm over the whole width
+  add_norm,  // a sum, of its second input's norm or of that itself, and its norm, each over the whole width
   attend,    // norms and ropes of heads of queries and keys, if any, and the attend that reads them
 };
 

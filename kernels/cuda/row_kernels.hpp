@@ -50,21 +50,6 @@ struct Add {
     for (std::uint32_t part = c; part < b_width; part += out.width) x = x + b.row(i)[part];
     out.row(i)[c] = x;
   }
-
-  // Row i of `out` from these of a and b, by a block; `x` holds it then, if it can.
-  template <class Row>
-  NIBBLE_DEVICE void add_row(std::uint32_t i, const float* of_a, const float* of_b, bool by_pieces,
-                             Row& x) const {
-    for (std::uint32_t first = 0; first < out.width; first += Row::cols) {
-      x.load(of_a + first, out.width - first, by_pieces);
-      for (std::uint32_t part = 0; part < b_width; part += out.width) {
-        Row y;
-        y.load(of_b + part + first, out.width - first, by_pieces);
-        x.add(y);
-      }
-      x.store(out.row(i) + first, out.width - first);
-    }
-  }
 };
 
 struct Gate {
@@ -98,35 +83,54 @@ struct NormOfGroup {
   std::uint32_t group;
   float eps;
 
+  // Of a row that `x` holds, where `w` holds the weight. `shared`: Row::shared_bytes.
+  template <class Row>
+  NIBBLE_DEVICE void normalise(Row& x, const Row& w, std::byte* shared) const {
+    float squares = 0.0f;
+    add_squares(x, squares);
+    scale_by(scale_of<Row>(squares, shared), w, x);
+  }
   // From `in` to `to`, which `x` holds then, if it can. A thread reads and writes its own columns alone: `to`
-  // may be `in`. `shared`: Row::shared_bytes.
+  // may be `in`.
   template <class Row>
   NIBBLE_DEVICE void normalise(Row& x, const float* in, float* to, std::byte* shared) const {
     const bool by_pieces = Row::in_pieces(weight, group) && Row::in_pieces(in, group);
     Row w;
     w.load(weight, group, by_pieces);
     x.load(in, group, by_pieces);
-    normalise(x, w, in, to, shared);
-  }
-  // Where `x` holds `in` already, if it can, and `w` the weight.
-  template <class Row>
-  NIBBLE_DEVICE void normalise(Row& x, Row& w, const float* in, float* to, std::byte* shared) const {
+    if (Row::holds(group)) {
+      normalise(x, w, shared);
+      x.store(to, group);
+      return;
+    }
     float squares = 0.0f;
     for (std::uint32_t first = 0; first < group; first += Row::cols) {
-      if (!Row::holds(group)) x.load(in + first, group - first);
-      x.each([&](float value) { squares = device::fma(value, value, squares); });
+      x.load(in + first, group - first);
+      add_squares(x, squares);
     }
-    squares = Row::over_block(squares, group, shared, [](float a, float b) { return a + b; });
-    const float scale = 1.0f / device::sqrt(squares / static_cast<float>(group) + eps);
+    const float scale = scale_of<Row>(squares, shared);
     for (std::uint32_t first = 0; first < group; first += Row::cols) {
-      if (!Row::holds(group)) {
-        x.load(in + first, group - first);
-        w.load(weight + first, group - first);
-      }
-      x.each([&](float& value) { value = value * scale; });
-      x.multiply(w);
+      x.load(in + first, group - first);
+      w.load(weight + first, group - first);
+      scale_by(scale, w, x);
       x.store(to + first, group - first);
     }
+  }
+
+ private:
+  template <class Row>
+  NIBBLE_DEVICE static void add_squares(Row& x, float& squares) {
+    x.each([&](float value) { squares = device::fma(value, value, squares); });
+  }
+  template <class Row>
+  NIBBLE_DEVICE float scale_of(float squares, std::byte* shared) const {
+    squares = Row::over_block(squares, group, shared, [](float a, float b) { return a + b; });
+    return 1.0f / device::sqrt(squares / static_cast<float>(group) + eps);
+  }
+  template <class Row>
+  NIBBLE_DEVICE static void scale_by(float scale, const Row& w, Row& x) {
+    x.each([&](float& value) { value = value * scale; });
+    x.multiply(w);
   }
 };
 
@@ -158,26 +162,40 @@ struct Norm {
   }
 };
 
-// A sum and, of it, the norm over its whole width. Blocks (rows).
+// A sum and, of it, the norm over its whole width, which a block holds. Blocks (rows).
 struct AddNorm {
   using Row = Norm::Row;
-  static constexpr std::uint32_t threads = Row::threads, shared_bytes = Norm::shared_bytes;
+  static constexpr std::uint32_t threads = Row::threads, shared_bytes = 3 * Row::shared_bytes;
+  NormOfGroup before;  // of b, where it has a weight: then b is as wide as the sum
   Add sum;
   NormOfGroup norm;
   Output out;
   ThenConvert then_convert;
 
   NIBBLE_DEVICE void operator()() const {
-    const std::uint32_t i = device::block_x();
+    const std::uint32_t i = device::block_x(), width = norm.group;
     const float *a = sum.a.row(i), *b = sum.b.row(i);
+    std::byte* shared = device::shared();
     // Asked once, and before anything is loaded: so all of it is on its way together.
-    const bool by_pieces = Row::in_pieces(a, norm.group) && Row::in_pieces(b, norm.group) &&
-                           Row::in_pieces(norm.weight, norm.group);
-    Row x, w;
-    w.load(norm.weight, norm.group, by_pieces);
-    sum.add_row(i, a, b, by_pieces, x);
-    norm.normalise(x, w, sum.out.row(i), out.row(i), device::shared());
-    then_convert(x, out.row(i), device::shared() + Row::shared_bytes);
+    const bool by_pieces = Row::in_pieces(a, width) && Row::in_pieces(b, width) &&
+                           Row::in_pieces(norm.weight, width) && Row::in_pieces(before.weight, width);
+    Row x, y, w, w_before;
+    w.load(norm.weight, width, by_pieces);
+    x.load(a, width, by_pieces);
+    y.load(b, width, by_pieces);
+    if (before.weight != nullptr) {
+      w_before.load(before.weight, width, by_pieces);
+      before.normalise(y, w_before, shared);
+    }
+    x.add(y);
+    for (std::uint32_t part = width; part < sum.b_width; part += width) {
+      y.load(b + part, width, by_pieces);
+      x.add(y);
+    }
+    x.store(sum.out.row(i), width);
+    norm.normalise(x, w, shared + Row::shared_bytes);
+    x.store(out.row(i), width);
+    then_convert(x, out.row(i), shared + 2 * Row::shared_bytes);
   }
 };
 

@@ -112,6 +112,19 @@ struct Inputs {
 };
 constexpr std::uint32_t n_rows = 6;
 
+void check_norm(const NormOfGroup& norm, const float* in, const float* got) {
+  double squares = 0, difference = 0, square = 0;
+  for (std::uint32_t c = 0; c < norm.group; ++c) squares += double{in[c]} * in[c];
+  if (!std::isfinite(float(squares))) return;  // what is no number has no norm
+  for (std::uint32_t c = 0; c < norm.group; ++c) {
+    const double expected =
+        in[c] / std::sqrt(squares / norm.group + double{norm.eps}) * double{norm.weight[c]};
+    difference += (got[c] - expected) * (got[c] - expected);
+    square += expected * expected;
+  }
+  CHECK(difference <= 1e-11 * square);
+}
+
 }  // namespace
 
 TEST_CASE("activations: converted rows are what a loop makes of them, byte for byte") {
@@ -147,48 +160,60 @@ TEST_CASE("activations: converted rows are what a loop makes of them, byte for b
   }
 }
 
-TEST_CASE(
-    "activations: a sum's norm that converts has the bits of sum, norm and conversion, and is near it") {
-  // Of a thread's one piece of columns, of several, of more than a block holds; float by float.
+TEST_CASE("activations: a norm of rows wider than a block holds is near it") {
+  const std::uint32_t width = Norm::Row::cols + 32;
+  const auto runtime = make_emulated_runtime();
+  const Inputs inputs(width, width, 0);
+  const NormOfGroup norm{inputs.floats.data(), width, 1e-5f};
+  std::vector<float> out(inputs.floats.size());
+  runtime->launch({n_rows, 1, Norm::shared_bytes},
+                  Norm{{inputs.floats.data(), width, nullptr}, norm, {out.data(), width, n_rows, width}, {}});
+  runtime->synchronise();
+  for (std::size_t i = 0; i < n_rows; ++i)
+    check_norm(norm, inputs.floats.data() + i * width, out.data() + i * width);
+}
+
+TEST_CASE("activations: sums with norms before and behind, and conversion, have the bits of each by itself") {
+  // Of a thread's one piece of columns, and of several; float by float.
   for (const auto& [width, stride] : {std::pair{96u, 96u}, std::pair{2080u, 2080u}, std::pair{4096u, 4097u},
-                                      std::pair{8192u, 8192u}, std::pair{8224u, 8224u}}) {
-    CAPTURE(width, stride);
-    const auto runtime = make_emulated_runtime();
-    const Inputs inputs(width, stride, 0);
-    const std::vector<float>& b = inputs.floats;
-    std::vector<float> a(b.rbegin(), b.rend()), sum(a.size()), normed(a.size()), also(a.size());
-    const std::size_t bytes = n_rows * activation_layout(width).bytes();
-    std::vector<std::byte> converted(bytes, untouched), at_once(bytes, untouched);
-    const Output to{sum.data(), stride, n_rows, width}, in_place{a.data(), stride, n_rows, width};
-    const Add add{{a.data(), stride, nullptr}, {b.data(), stride, nullptr}, width, to};
-    const NormOfGroup norm{b.data(), width, 1e-5f};
-    const auto conversion = [&](const float* in, std::byte* out) {
-      return ConvertActivations{in, stride, nullptr, 1, width, out};
-    };
-    runtime->launch({n_rows, (width + Add::threads - 1) / Add::threads}, add);
-    runtime->launch({n_rows, 1, Norm::shared_bytes},
-                    Norm{{sum.data(), stride, nullptr}, norm, {normed.data(), stride, n_rows, width}, {}});
-    runtime->launch({n_rows, 1, ConvertActivations::shared_bytes},
-                    conversion(normed.data(), converted.data()));
-    const Output out{also.data(), stride, n_rows, width};
-    runtime->launch(
-        {n_rows, 1, AddNorm::shared_bytes},
-        AddNorm{{add.a, add.b, width, in_place}, norm, out, {conversion(also.data(), at_once.data())}});
-    runtime->synchronise();
-    CHECK((converted == at_once));
-    for (std::uint32_t i = 0; i < n_rows; ++i) {
-      const float *s = to.row(i), *got = out.row(i);
-      CHECK(std::memcmp(s, in_place.row(i), width * sizeof(float)) == 0);
-      CHECK(std::memcmp(normed.data() + i * stride, got, width * sizeof(float)) == 0);
-      double squares = 0, difference = 0, square = 0;
-      for (std::uint32_t c = 0; c < width; ++c) squares += double{s[c]} * s[c];
-      for (std::uint32_t c = 0; c < width; ++c) {
-        const double expected = s[c] / std::sqrt(squares / width + double{norm.eps}) * norm.weight[c];
-        difference += (got[c] - expected) * (got[c] - expected);
-        square += expected * expected;
+                                      std::pair{Norm::Row::cols, Norm::Row::cols}}) {
+    for (const bool norms_before : {false, true}) {
+      CAPTURE(width, stride, norms_before);
+      const auto runtime = make_emulated_runtime();
+      const Inputs inputs(width, stride, 0);
+      const std::vector<float>& b = inputs.floats;
+      const std::vector<float> weight(b.begin() + 7, b.begin() + 7 + width);
+      std::vector<float> a(b.rbegin(), b.rend()), added(b), sum(a.size()), normed(a.size()), also(a.size());
+      const std::size_t bytes = n_rows * activation_layout(width).bytes();
+      std::vector<std::byte> converted(bytes, untouched), at_once(bytes, untouched);
+      const auto output = [&](std::vector<float>& to) { return Output{to.data(), stride, n_rows, width}; };
+      const NormOfGroup norm{b.data(), width, 1e-5f},
+          before = norms_before ? NormOfGroup{weight.data(), width, 1e-3f} : NormOfGroup{};
+      const auto conversion = [&](const std::vector<float>& in, std::byte* out) {
+        return ConvertActivations{in.data(), stride, nullptr, 1, width, out};
+      };
+      if (norms_before)
+        runtime->launch({n_rows, 1, Norm::shared_bytes},
+                        Norm{{b.data(), stride, nullptr}, before, output(added), {}});
+      runtime->launch({n_rows, (width + Add::threads - 1) / Add::threads},
+                      Add{{a.data(), stride, nullptr}, {added.data(), stride, nullptr}, width, output(sum)});
+      runtime->launch({n_rows, 1, Norm::shared_bytes},
+                      Norm{{sum.data(), stride, nullptr}, norm, output(normed), {}});
+      runtime->launch({n_rows, 1, ConvertActivations::shared_bytes}, conversion(normed, converted.data()));
+      runtime->synchronise();
+      runtime->launch({n_rows, 1, AddNorm::shared_bytes},
+                      AddNorm{before,
+                              {{a.data(), stride, nullptr}, {b.data(), stride, nullptr}, width, output(a)},
+                              norm,
+                              output(also),
+                              {conversion(also, at_once.data())}});
+      runtime->synchronise();
+      CHECK((converted == at_once));
+      for (std::size_t i = 0; i < n_rows; ++i) {
+        CHECK(std::memcmp(&sum[i * stride], &a[i * stride], width * sizeof(float)) == 0);
+        CHECK(std::memcmp(&normed[i * stride], &also[i * stride], width * sizeof(float)) == 0);
+        check_norm(norm, &sum[i * stride], &also[i * stride]);
       }
-      // Rows with what is no number have none.
-      if (std::isfinite(float(squares))) CHECK(difference <= 1e-11 * square);
     }
   }
 }

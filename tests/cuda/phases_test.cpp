@@ -77,6 +77,26 @@ TEST_CASE("cuda: a layer of codes is seven phases, and inputs are converted wher
   CHECK(is(7, PhaseKind::matmuls, 11, 13, true, false));
 }
 
+TEST_CASE("cuda: norms before a sum are one phase with it, unless another step reads them") {
+  const Model model = Model::open(NIBBLE_SOURCE_DIR "/tests/parity/fixtures/gemma2/model.gguf");
+  Plan plan = model.plan(64);
+  const BackendOptions options{.max_tokens = 16, .max_outputs = 16, .kv_pages = 64};
+  const auto of_three = [&] {
+    const std::vector<Phase> phases = lay_out(plan, model.weights(), options).phases;
+    return std::ranges::count_if(phases, [&](const Phase& phase) {
+      return phase.kind == PhaseKind::add_norm && phase.last == phase.first + 3;
+    });
+  };
+  // Two a layer; the last norm has fewer rows than the sum before it.
+  const auto expected = static_cast<std::ptrdiff_t>(2 * plan.kv.size() - 1);
+  CHECK(of_three() == expected);
+  const auto sum = std::ranges::find(plan.steps, Op::add, &Step::op);
+  const auto other = std::ranges::find(sum, plan.steps.end(), Op::gate, &Step::op);
+  plan.buffers[sum->b.buffer].last_step = static_cast<std::uint32_t>(other - plan.steps.begin());
+  other->b = sum->b.part(0, std::min(sum->b.width, other->b.width));
+  CHECK(of_three() == expected - 1);
+}
+
 TEST_CASE("cuda: a model of codes is near the reference, and the same bits token by token") {
   const Demo demo;
   CudaBackend backend(make_emulated_runtime(), demo.options);
