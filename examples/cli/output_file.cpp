@@ -28,6 +28,7 @@ std::error_code last_reason() { return {errno, std::generic_category()}; }
 }  // namespace
 
 void check_output_path(const std::filesystem::path& path) {
+  if (path == "-") throw Failure(usage, "-: a model goes to a file, not to stdout");
   std::error_code ignored;
   const auto status = std::filesystem::status(path, ignored);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {

@@ -10,7 +10,8 @@
 
 namespace cli {
 
-// Failure where `path` is something other than a regular file: renaming would replace a device or a folder.
+// Failure where `path` is something other than a regular file: renaming would replace a device or a folder;
+// or stdout.
 void check_output_path(const std::filesystem::path& path);
 
 class OutputFile {

@@ -198,6 +198,10 @@ class Presets(CommandLine):
                        qwen2.5-0.5b qwen3-8b tinyllama-1.1b smollm2-135m smollm3-3b r1-distill-qwen-7b""".split():
             self.assertIn(name, names)
 
+    def test_no_models_on_stdout(self):
+        self.fails(2, "synth", "smollm2-135m", "-", "--type", "Q8_0", says="not to stdout")
+        self.fails(2, "quantize", TINY, "-", "--type", "Q8_0", says="not to stdout")
+
     def test_layers_are_cut(self):
         self.ok("synth", "smollm2-135m", path("cut.gguf"), "--type", "Q4_K_M", "--layers", "1")
         metadata = json.loads(self.ok("inspect", path("cut.gguf"), "--json"))["metadata"]
