@@ -9,10 +9,11 @@ import sys
 
 
 def kernel_hash(source):
-    """A hash of every file of kernels/cuda, names and contents."""
+    """A hash of every file of kernels/cuda, and of the exponential that they have from elsewhere: names and contents."""
     digest = hashlib.sha256()
     folder = pathlib.Path(source) / "kernels/cuda"
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".hpp", ".cpp", ".cu")):
+    paths = [p for p in folder.iterdir() if p.suffix in (".hpp", ".cpp", ".cu")]
+    for path in [*sorted(paths), pathlib.Path(source) / "src/core/exponential.hpp"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
